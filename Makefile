@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0
+# KRSI. `make help` tells what there is; the work is done by harness/.
+
+VARIANT ?= krsi
+KERNEL_SRC ?=
+HARNESS = @python3 -m harness
+
+.DEFAULT_GOAL := help
+.PHONY: help kernel check shell patches clean
+
+help:
+	$(HARNESS) --help
+
+# Build one variant into build/$(VARIANT)/.
+kernel:
+	$(HARNESS) kernel --variant '$(VARIANT)' --kernel-src '$(KERNEL_SRC)'
+
+# Everything that can be checked without a kernel.
+check:
+	$(HARNESS) check --kernel-src '$(KERNEL_SRC)'
+
+# A root shell in the VM, bpftool and the selftests on PATH.
+shell:
+	@exec ./run_tests.py --kernel '$(VARIANT)' --shell
+
+# Export build/tree's commits to kernel-patches/ and refresh the views.
+patches:
+	$(HARNESS) patches
+
+# Delete what was built; build/tree, which may hold your work, stays.
+clean:
+	$(HARNESS) clean

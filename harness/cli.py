@@ -1,0 +1,128 @@
+"""The command line behind the Makefile: kernel, check, patches, clean.
+
+Prints one sentence and exits by the family of what went wrong; see harness/errors.py.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness import build, check, export, packages, proc
+from harness.errors import KrsiError
+from harness.git import Repo
+from harness.model import ROOT, VARIANTS
+from harness.progress import say
+
+INTERRUPTED = 130
+_BUILD = ROOT / "build"
+#: What a caller's make or shell may have set, and would change what we build.
+_FOREIGN = (
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKEFILES", "GNUMAKEFLAGS"),
+    *("ARCH", "CROSS_COMPILE", "LLVM", "CFLAGS", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "OUTPUT"),
+    *("KCFLAGS", "KCPPFLAGS", "KAFLAGS", "KBUILD_OUTPUT", "KCONFIG_CONFIG", "O", "V", "W", "C"),
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_CONFIG", "CC", "HOSTCC", "VARIANT"),
+)
+_EPILOG = """\
+examples:
+  make kernel                        the product: build/krsi
+  make kernel VARIANT=upstream       the peer, to compare with
+  make kernel KERNEL_SRC=~/linux     on another 6.12: a folder, a tarball or a git tree
+  make patches                       build/tree's commits become kernel-patches/
+  ./run_tests.py                     boot what was built and run its selftests
+
+exit status:
+  0  done          2  wrong usage or input        4  the machine or a tool failed
+  1  a check failed  3  the series or the build failed  130  interrupted
+
+make itself turns every failure into 2; `python3 -m harness …` gives the status itself.
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command and return the exit status."""
+    args = _parser().parse_args(argv)
+    for name in _FOREIGN:
+        os.environ.pop(name, None)
+    proc.end_on_signals()
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except KrsiError as error:
+        print(f"krsi: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("krsi: interrupted; nothing is left running.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m harness",
+        description="Build KRSI: base source, patch series, kernel, tools and selftests.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    kernel = commands.add_parser(
+        "kernel",
+        help="build one variant into build/<variant>/",
+        description="Build one variant: kernel, libbpf, bpftool and the C selftests.",
+        epilog="variants:\n"
+        + "\n".join(f"  {name:9} {variant.what}" for name, variant in VARIANTS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kernel.add_argument("--variant", default="krsi", metavar="NAME", help="default: krsi")
+    kernel.set_defaults(command=_kernel)
+    checker = commands.add_parser(
+        "check",
+        help="lint, types, unit tests, and that the series applies and the views are in step",
+    )
+    checker.set_defaults(command=_check)
+    for parser_with_base in (kernel, checker):
+        parser_with_base.add_argument(
+            "--kernel-src",
+            default="",
+            metavar="PATH",
+            help="a Linux 6.12 as folder, tarball or git tree; default: Debian's package",
+        )
+    patches = commands.add_parser(
+        "patches",
+        help="export build/tree's commits to kernel-patches/ and refresh the views",
+    )
+    patches.set_defaults(command=_patches)
+    clean = commands.add_parser("clean", help="delete what was built; build/tree stays")
+    clean.set_defaults(command=_clean)
+    return parser
+
+
+def _kernel(args: argparse.Namespace) -> int:
+    variant = build.variant_named(args.variant)
+    build.kernel(build.Request(variant, args.kernel_src or None))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    return 0 if check.run(args.kernel_src or None) else 1
+
+
+def _patches(args: argparse.Namespace) -> int:
+    del args
+    packages.ensure(packages.CHECK, say)
+    with build.exclusive(_BUILD, "sources.lock"):
+        count = export.patches(Repo(_BUILD / "tree"))
+    say(f"kernel-patches/: {count} patches; the views are in step")
+    return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    """Delete the built variants and reports; sources, which may hold work, stay."""
+    del args
+    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "reports")]
+    for path in gone:
+        if path.exists():
+            say(f"deleting {path}")
+            shutil.rmtree(path)
+    return 0

@@ -1,0 +1,215 @@
+"""pytest's side: every C test and every subtest is one item, run in its variant's machine.
+
+pytest brings -k, -x, the live lines, the summary and JUnit; this module brings the items and
+turns a `Verdict` into what pytest calls an outcome.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.model import Status
+from harness.report import VariantRecord
+from harness.selftests import Item, Selftest
+from harness.session import VariantSession
+from harness.splat import Splat
+from harness.verdict import Verdict
+
+_STATUS = "status"
+_LETTERS = {
+    Status.CRASH: "C",
+    Status.HANG: "H",
+    Status.SPLAT: "S",
+    Status.MISS: "M",
+    Status.FAIL: "F",
+}
+
+
+class VerdictError(Exception):
+    """A verdict that is not a pass, on its way to pytest's report."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        """Carry `verdict`."""
+        super().__init__(verdict.message)
+        self.verdict = verdict
+
+
+class SelftestItem(pytest.Item):
+    """One item of one variant."""
+
+    def __init__(
+        self,
+        *,
+        plugin: "Plugin",
+        item: Item,
+        variant: str,
+        **kwargs: Any,  # noqa: ANN401 - whatever pytest.Item takes
+    ) -> None:
+        """`plugin` knows the verdict on `item`."""
+        super().__init__(**kwargs)
+        self.plugin = plugin
+        self.item = item
+        self.variant = variant
+        self.verdict: Verdict | None = None
+
+    def runtest(self) -> None:
+        """Wait for the verdict."""
+        verdict = self.plugin.verdict(self)
+        self.verdict = verdict
+        self.user_properties += [
+            ("variant", self.variant),
+            (_STATUS, verdict.status.value),
+            ("seconds", verdict.seconds),
+        ]
+        if verdict.status is Status.SKIP:
+            pytest.skip(verdict.message)
+        if verdict.status is Status.XFAIL:
+            pytest.xfail(verdict.message)
+        if verdict.status is not Status.PASS:
+            raise VerdictError(verdict)
+
+    def repr_failure(
+        self,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        *_: Any,  # noqa: ANN401 - a style, which is ours
+    ) -> str:
+        """What is shown below the live lines."""
+        if isinstance(excinfo.value, VerdictError):
+            return explain(excinfo.value.verdict)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where the item comes from."""
+        return self.path, None, self.name
+
+
+def explain(verdict: Verdict) -> str:
+    """A verdict in full: the sentence, what the test printed, what the kernel printed."""
+    lines = [verdict.message, *(f"  {line}" for line in verdict.details)]
+    for found in verdict.splats:
+        lines += ["", *describe(found)]
+    return "\n".join(lines)
+
+
+def describe(found: Splat) -> Iterator[str]:
+    """A splat, line by line."""
+    yield f"[{found.kind}] {found.title}"
+    yield from (f"  {line}" for line in found.lines)
+
+
+class Plugin:
+    """Collects the items and hands out the verdicts of `sessions`, one by variant."""
+
+    def __init__(
+        self,
+        items: Mapping[str, Sequence[Item]],
+        tests: Sequence[Selftest],
+        make: Callable[[str, Sequence[Item]], VariantSession] | None,
+    ) -> None:
+        """Take what is wanted by variant, and `make(variant, items)` for a variant's session.
+
+        Without `make` items can be collected and not run.
+        """
+        self._wanted = items
+        self._sources = {test.name: test.source for test in tests}
+        self._make = make
+        self.sessions: dict[str, VariantSession] = {}
+
+    def verdict(self, item: SelftestItem) -> Verdict:
+        """The verdict on an item; a variant's machine ends before that of the next one boots."""
+        for name, session in self.sessions.items():
+            if name != item.variant:
+                session.close()
+        return self.sessions[item.variant].verdict(item.item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool:
+        """Make the items; there are no files for pytest to look at."""
+        session.items = [
+            SelftestItem.from_parent(
+                session,
+                name=f"{item.name}[{variant}]",
+                nodeid=f"{item.name}[{variant}]",
+                plugin=self,
+                item=item,
+                variant=variant,
+            )
+            for variant, items in self._wanted.items()
+            for item in items
+        ]
+        hook = session.config.hook
+        hook.pytest_collectreport(
+            report=pytest.CollectReport("", "passed", None, list(session.items))
+        )
+        hook.pytest_collection_modifyitems(
+            session=session, config=session.config, items=session.items
+        )
+        hook.pytest_collection_finish(session=session)
+        session.testscollected = len(session.items)
+        return True
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Now it is known what is left after -k: prepare a session for each variant."""
+        chosen: dict[str, list[Item]] = {}
+        for item in session.items:
+            if isinstance(item, SelftestItem):
+                chosen.setdefault(item.variant, []).append(item.item)
+        if self._make is not None:
+            self.sessions = {name: self._make(name, items) for name, items in chosen.items()}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """The test's own time, without the boot of its machine; the test's own place."""
+        report = yield
+        if isinstance(item, SelftestItem) and item.verdict is not None and call.when == "call":
+            report.duration = item.verdict.seconds
+            if item.verdict.status is Status.SKIP:
+                reason = f"Skipped: {item.verdict.message}"
+                report.longrepr = (item.name, None, reason)  # type: ignore[assignment]
+        return report
+
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> tuple[str, str, str] | None:
+        """Say CRASH, HANG, SPLAT and MISS where pytest would say FAILED."""
+        if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.failed:
+            return None
+        status = Status(dict(report.user_properties).get(_STATUS, Status.FAIL.value))
+        return "failed", _LETTERS.get(status, "F"), status.name
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """No machine outlives the session."""
+        for session in self.sessions.values():
+            session.close()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What concerns a whole variant: splats outside of tests, phases that overran."""
+        for name, session in self.sessions.items():
+            for found in session.strays:
+                terminalreporter.section(f"{name}: splat during {found.section}", red=True)
+                terminalreporter.write("\n".join(describe(found)) + "\n")
+            for note in session.notes:
+                terminalreporter.write_line(f"{name}: {note}")
+            if session.error is not None:
+                terminalreporter.write_line(f"{name}: {session.error}")
+
+    def records(self, manifests: Mapping[str, Mapping[str, Any]]) -> list[VariantRecord]:
+        """What the report says about each variant. What never got a verdict is MISS."""
+        return [
+            VariantRecord(
+                name=name,
+                release=session.release,
+                error=str(session.error or ""),
+                notes=tuple(session.notes),
+                consoles=tuple(session.consoles),
+                verdicts=session.complete(),
+                strays=tuple(session.strays),
+                manifest=manifests.get(name, {}),
+            )
+            for name, session in self.sessions.items()
+        ]

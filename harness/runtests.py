@@ -1,0 +1,280 @@
+"""What run_tests.py does: from arguments to pytest, and from pytest's answer to an exit status."""
+
+import argparse
+import difflib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from harness import accel, proc, report, selftests, vm
+from harness.errors import BuildError, InfraError, UsageError
+from harness.model import ROOT, VARIANTS, BuildPaths
+from harness.plugin import Plugin
+from harness.selftests import Item
+from harness.session import Settings, VariantSession
+from harness.splat import load_policy
+from harness.verdict import parse_known
+
+POLICY = ROOT / "policy"
+INTERRUPTED = 130
+_VM_DIED = 255
+
+_EPILOG = """\
+NAME is a C test (lsm_attach), one of its subtests (lsm_attach/pin), or a shell pattern.
+
+exit status:
+  0 all passed, 1 a test failed, 2 wrong usage, 3 the kernel is not built,
+  4 the infrastructure failed (no boot, a tool is missing), 130 interrupted
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, checked."""
+
+    variants: tuple[str, ...]
+    names: tuple[str, ...]
+    expression: str
+    stop_early: bool
+    list_only: bool
+    shell: bool
+    accel: str
+    timeout: float | None
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line. argparse itself exits with 2; UsageError for an unknown variant."""
+    parser = argparse.ArgumentParser(
+        prog="run_tests.py",
+        description="Boot a built kernel in a virtual machine and run the C selftests in it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to run (default: all)")
+    parser.add_argument(
+        "--kernel",
+        metavar="VARIANT[,VARIANT]",
+        default="krsi",
+        help=f"which kernels to test: {', '.join(VARIANTS)} (default: krsi)",
+    )
+    parser.add_argument(
+        "-k", metavar="EXPR", default="", help="only items that match, as in pytest"
+    )
+    parser.add_argument("-x", action="store_true", help="stop at the first failure")
+    parser.add_argument("--list", action="store_true", help="print the items and run nothing")
+    parser.add_argument(
+        "--accel",
+        choices=("auto", "kvm", "tcg"),
+        default="auto",
+        help="who executes the guest; auto tries KVM and falls back to emulation (TCG)",
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, help="for one C test (default: 120)"
+    )
+    parser.add_argument(
+        "--shell", action="store_true", help="a root shell in the machine instead of tests"
+    )
+    args = parser.parse_args(argv)
+    if args.timeout is not None and args.timeout <= 0:
+        parser.error("--timeout must be more than 0 seconds")
+    return Options(
+        variants=_variants(args.kernel),
+        names=tuple(args.names),
+        expression=args.k,
+        stop_early=args.x,
+        list_only=args.list,
+        shell=args.shell,
+        accel=args.accel,
+        timeout=args.timeout,
+    )
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(filter(None, text.split(","))))
+    for name in names:
+        if name not in VARIANTS:
+            close = difflib.get_close_matches(name, VARIANTS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(VARIANTS)}."
+            raise UsageError(f"no kernel variant is called '{name}'; {hint}")
+    if not names:
+        raise UsageError(f"--kernel needs a variant: {', '.join(VARIANTS)}")
+    return names
+
+
+def built(variant: str, paths: BuildPaths) -> BuildPaths:
+    """The paths of a variant that is ready to boot; otherwise BuildError with the way out."""
+    for path in (paths.bzimage, paths.runner):
+        if not path.exists():
+            raise BuildError(
+                f"kernel '{variant}' is not built ({path} is missing): "
+                f"run 'make kernel VARIANT={variant}'"
+            )
+    return paths
+
+
+def pytest_arguments(options: Options, folder: Path | None, cwd: Path) -> list[str]:
+    """Build pytest's command line: no configuration but ours, no plugin nobody asked for."""
+    arguments = ["-c", os.devnull, f"--rootdir={cwd}", "-p", "no:cacheprovider", "--no-header"]
+    if options.list_only:
+        arguments += ["--collect-only", "-q"]
+    else:
+        arguments += ["-v", "-ra", "--junit-prefix=krsi", "-o", "junit_suite_name=krsi"]
+        arguments += [f"--junitxml={folder}/junit.xml"] if folder else []
+    if options.stop_early:
+        arguments.append("-x")
+    if options.expression:
+        arguments += ["-k", options.expression]
+    return arguments
+
+
+def exit_code(answer: int, *, infra: bool, strays: bool) -> int:
+    """Our exit status for pytest's. Pure."""
+    if answer == pytest.ExitCode.INTERRUPTED:
+        return INTERRUPTED
+    if answer in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return 2
+    if infra or answer == pytest.ExitCode.INTERNAL_ERROR:
+        return 4
+    if answer != pytest.ExitCode.OK or strays:
+        return 1
+    return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the command line says. Returns the exit status; raises KrsiError."""
+    options = parse(argv)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    if options.shell:
+        return shell(options)
+    tests = selftests.discover()
+    items = {variant: selftests.choose(tests, options.names) for variant in options.variants}
+    if options.list_only:
+        plugin = Plugin(items, tests, None)
+        return _nothing_matched(options, _pytest(options, None, plugin))
+    return test(options, tests, items)
+
+
+def _pytest(options: Options, folder: Path | None, plugin: Plugin) -> int:
+    return int(pytest.main(pytest_arguments(options, folder, Path.cwd()), plugins=[plugin]))
+
+
+def _nothing_matched(options: Options, answer: int) -> int:
+    code = exit_code(answer, infra=False, strays=False)
+    if answer == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise UsageError(f"no test matches -k '{options.expression}'; --list shows them all.")
+    return code
+
+
+def test(
+    options: Options,
+    tests: Sequence[selftests.Selftest],
+    items: dict[str, tuple[Item, ...]],
+) -> int:
+    """Run the items and leave a report. Returns the exit status."""
+    started = datetime.now(UTC)
+    begin = time.monotonic()
+    paths = {variant: built(variant, BuildPaths.of(variant)) for variant in options.variants}
+    known = POLICY / "known-failures.txt"
+    vng = vm.find_vng()
+    answer = accel.choose(options.accel, paths[options.variants[0]].bzimage)
+    print(f"accelerator: {answer}", flush=True)
+    settings = Settings(
+        vng=vng,
+        accel=answer.accel,
+        deadlines=vm.Deadlines.for_accel(answer.accel, options.timeout),
+        policy=load_policy(POLICY),
+        known=parse_known(known.read_text("utf-8"), str(known)),
+        reports=report.new_folder(),
+    )
+
+    def make(variant: str, chosen: Sequence[Item]) -> VariantSession:
+        resolver = report.Resolver(paths[variant].vmlinux)
+        return VariantSession(
+            variant, paths[variant], chosen, tests, settings=settings, resolve=resolver
+        )
+
+    plugin = Plugin(items, tests, make)
+    try:
+        outcome = _pytest(options, settings.reports, plugin)
+    finally:
+        for session in plugin.sessions.values():
+            session.kill()
+    if not plugin.sessions:
+        shutil.rmtree(settings.reports)
+        return _nothing_matched(options, outcome)
+    report.point_to_latest(settings.reports)
+    records = plugin.records({name: report.read_manifest(paths[name]) for name in paths})
+    code = exit_code(
+        outcome,
+        infra=any(record.error for record in records),
+        strays=any(record.strays for record in records),
+    )
+    content = report.results(
+        records,
+        accel=str(answer),
+        started=started,
+        seconds=time.monotonic() - begin,
+        exit_code=code,
+    )
+    report.write(settings.reports / "results.json", content)
+    print(f"report: {_relative(settings.reports)}", flush=True)
+    return code
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def shell(options: Options) -> int:
+    """A root shell in the machine: for a person, or for commands from standard input.
+
+    Returns 0 to a person, and otherwise the exit status of the last command.
+    """
+    variant = options.variants[0]
+    if len(options.variants) > 1 or options.names or options.expression:
+        raise UsageError("--shell takes one --kernel and no test")
+    paths = built(variant, BuildPaths.of(variant))
+    vng = vm.find_vng()
+    answer = accel.choose(options.accel, paths.bzimage)
+    folder = paths.root / "shell"
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = vm.Machine(
+        name=f"krsi-{variant}",
+        bzimage=paths.bzimage,
+        share=folder,
+        bin=paths.bin,
+        console=folder / "console.log",
+        accel=answer.accel,
+    )
+    script = folder / "sh"
+    script.write_text(vm.shell_script(machine), "utf-8")
+    script.chmod(0o755)
+    print(f"accelerator: {answer}", file=sys.stderr, flush=True)
+    if not sys.stdin.isatty():
+        return _batch(vm.batch_argv(vng, machine), variant, folder)
+    print(f"booting {variant}; leave with exit or Ctrl-D", file=sys.stderr, flush=True)
+    argv = vm.shell_argv(vng, machine, script)
+    if proc.interact(argv, cwd=ROOT, env=vm.environment(folder)) != 0:
+        raise InfraError(f"the machine of '{variant}' did not end well")
+    return 0
+
+
+def _batch(argv: list[str], variant: str, home: Path) -> int:
+    """Run the commands of standard input; returns the exit status of the last one.
+
+    What they print passes through pipes: QEMU would truncate a file.
+    """
+    commands = sys.stdin.read()
+    result = proc.run(argv, cwd=ROOT, env=vm.environment(home), stdin=commands, check=None)
+    sys.stdout.write(result.stdout)
+    sys.stderr.write(result.stderr)
+    if result.returncode in (_VM_DIED, *range(-64, 0)):
+        raise InfraError(f"the machine of '{variant}' ended without a result")
+    return result.returncode

@@ -1,0 +1,386 @@
+"""Run C selftests in a virtual machine, one machine at a time, and collect evidence.
+
+The machine of a variant is booted once. After a crash or a hang it is replaced, and what has not
+run yet is run in the new one. Nothing that has run is ever run again.
+"""
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import ktap, splat, verdict
+from harness.console import GuestGoneError, Marker
+from harness.errors import InfraError
+from harness.model import BuildPaths, Status
+from harness.selftests import Item, Selftest, patterns
+from harness.splat import Splat
+from harness.verdict import Ending, Evidence, KnownFailure, Verdict
+from harness.vm import Accel, BootError, Deadlines, Machine, Vm
+
+_POLL = 0.05
+_LOG_LAG = 2.0
+_RUNNER_MARGIN = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all variants of a test session have in common.
+
+    Attributes:
+        vng: virtme-ng's command.
+        accel: who executes the guest.
+        deadlines: of each phase.
+        policy: what is a splat.
+        known: failures that are expected.
+        reports: the folder of this session's report.
+    """
+
+    vng: Path
+    accel: Accel
+    deadlines: Deadlines
+    policy: splat.Policy
+    known: tuple[KnownFailure, ...]
+    reports: Path
+
+
+def guest_script(runner: Path, report: Path, test: str, names: Sequence[str], limit: float) -> str:
+    """The shell script that runs one test between two lines in the kernel's log. Pure."""
+    command = [str(runner), "--kmsg", f"--timeout={limit:.0f}", f"--output={report}", "--", *names]
+    return (
+        f"echo '<5>krsi: begin {test}' >/dev/kmsg; "
+        f"{shlex.join(command)}; status=$?; "
+        f"echo '<5>krsi: end {test}' >/dev/kmsg; exit $status"
+    )
+
+
+@dataclass
+class TestRun:
+    """One run of the runner for some items of one test.
+
+    Attributes:
+        offset: where in the console's file the lines begin that this run answers for, in bytes.
+    """
+
+    __test__ = False
+
+    vm: Vm
+    test: Selftest
+    wanted: tuple[Item, ...]
+    settings: Settings
+    report: Path
+    runner: Path
+    offset: int
+    ending: Ending = Ending.RUNNING
+    status: int | None = None
+    _marker: Marker = field(default_factory=Marker.new)
+    _started: float = 0.0
+    _seen: tuple[int, int] = (-1, -1)
+    _evidence: Evidence | None = None
+
+    def start(self) -> None:
+        """Start the runner in the guest."""
+        self._started = time.monotonic()
+        script = guest_script(
+            self.runner,
+            self.report,
+            self.test.name,
+            patterns(self.test, self.wanted),
+            self.settings.deadlines.test,
+        )
+        try:
+            self._marker = self.vm.channel.start(["sh", "-c", script], str(self._output_file))
+        except GuestGoneError:
+            self.ending = Ending.GONE
+
+    def poll(self) -> Evidence:
+        """Wait a moment and return what is known by now."""
+        if self.ending is Ending.RUNNING:
+            try:
+                self.status = self.vm.channel.poll(self._marker, _POLL)
+            except GuestGoneError:
+                self.ending = Ending.GONE
+            if self.status is not None:
+                self.ending = Ending.EXITED
+                self._await_log()
+            elif time.monotonic() - self._started > self._limit:
+                self.ending = Ending.EXPIRED
+                self._ask_why()
+        return self._look()
+
+    @property
+    def _limit(self) -> float:
+        """The runner ends a test that overruns; it gets a while to say so."""
+        return self.settings.deadlines.test + _RUNNER_MARGIN
+
+    @property
+    def _output_file(self) -> Path:
+        return self.report.with_suffix(".out")
+
+    def _await_log(self) -> None:
+        """The log may lag behind the channel; its end marker is the proof that it does not."""
+        stop = time.monotonic() + _LOG_LAG
+        while not splat.ended(self._log(), self.test.name) and time.monotonic() < stop:
+            time.sleep(_POLL / 5)
+
+    def _ask_why(self) -> None:
+        """Have a stuck kernel print its blocked and running tasks, if it still listens."""
+        with suppress(GuestGoneError, TimeoutError):
+            self.vm.channel.run(
+                "echo w >/proc/sysrq-trigger; echo l >/proc/sysrq-trigger", _LOG_LAG
+            )
+
+    def _output(self) -> str:
+        """What the runner printed besides its report, and where to read on when it is stuck."""
+        where = f"the kernel's log: {self.vm.machine.console}\n" if self.dead else ""
+        return _read(self._output_file) + where
+
+    @property
+    def dead(self) -> bool:
+        """Whether the machine is gone or stuck."""
+        return self.ending in (Ending.GONE, Ending.EXPIRED)
+
+    def _log(self) -> str:
+        with self.vm.machine.console.open("rb") as file:
+            file.seek(self.offset)
+            return file.read().decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def _look(self) -> Evidence:
+        """Read report and log again if they have grown."""
+        sizes = (_size(self.report), _size(self.vm.machine.console))
+        ended = self._evidence is not None and self._evidence.ending is not Ending.RUNNING
+        if self._evidence is None or sizes != self._seen or self.ending is not Ending.RUNNING:
+            if ended and self._evidence is not None:
+                return self._evidence
+            self._seen = sizes
+            log = self._log()
+            self._evidence = Evidence(
+                test=self.test,
+                wanted=self.wanted,
+                report=ktap.parse(_read(self.report)),
+                log=log,
+                splats=splat.scan(log, self.settings.policy, self.test.name),
+                ending=self.ending,
+                status=self.status,
+                output=self._output(),
+                limit=self.settings.deadlines.test,
+            )
+        return self._evidence
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+class VariantSession:
+    """The verdicts of one variant. Ask for them in the order of `items`."""
+
+    def __init__(
+        self,
+        variant: str,
+        paths: BuildPaths,
+        items: Sequence[Item],
+        tests: Sequence[Selftest],
+        *,
+        settings: Settings,
+        resolve: Callable[[Splat], Splat] = lambda splat: splat,
+    ) -> None:
+        """Nothing is booted before the first verdict is asked for."""
+        self.variant = variant
+        self.release = ""
+        self.error: InfraError | None = None
+        self.notes: list[str] = []
+        self.strays: tuple[splat.Splat, ...] = ()
+        self.consoles: list[Path] = []
+        self._paths = paths
+        self._tests = {test.name: test for test in tests}
+        self._waiting = list(items)
+        self._settings = settings
+        self._resolve = resolve
+        self._vm: Vm | None = None
+        self._verdicts: dict[Item, Verdict] = {}
+        self._runs: dict[str, list[Evidence]] = {}
+        self._run: TestRun | None = None
+        self._since = 0.0
+        self._log_seen = 0
+
+    def complete(self) -> dict[Item, Verdict]:
+        """Every verdict that has been reached, and MISS for every item that has none."""
+        missing = Verdict(Status.MISS, "did not run: the session ended before")
+        return {**self._verdicts, **dict.fromkeys(self._waiting, missing)}
+
+    def verdict(self, item: Item) -> Verdict:
+        """The verdict on `item`; runs what has to run and takes as long as that takes."""
+        while item not in self._verdicts:
+            if self.error is not None:
+                return self._settle(item, Verdict(Status.MISS, self._did_not_run()))
+            try:
+                self._advance(item.test)
+            except InfraError as error:
+                self.error = error
+            except OSError as error:
+                self.error = InfraError(f"{error.strerror}: {error.filename or 'report'}")
+        return self._verdicts[item]
+
+    def _did_not_run(self) -> str:
+        """One line for each item; the error itself is shown once, for the whole variant."""
+        boot = isinstance(self.error, BootError)
+        return "did not run: " + ("the machine did not boot" if boot else str(self.error))
+
+    def close(self) -> None:
+        """End the machine. What the kernel complains about now is in `strays`."""
+        self._run = None
+        if self._vm is None:
+            return
+        vm, self._vm = self._vm, None
+        vm.end()
+        self._after(vm)
+
+    def kill(self) -> None:
+        """End the machine at once."""
+        self._run = None
+        if self._vm is not None:
+            self._vm.end(kill=True)
+            self._vm = None
+
+    def _after(self, vm: Vm) -> None:
+        """Look for splats that no test has answered for: after the last test's end."""
+        log = vm.machine.console.read_bytes()[self._log_seen :].decode("utf-8", "replace")
+        found = splat.scan(log, self._settings.policy, "shutdown")
+        self.strays += tuple(map(self._resolve, found))
+        self.notes += vm.notes
+
+    def _advance(self, test: str) -> None:
+        """Start the test, or take one more look at it."""
+        if self._run is None:
+            self._start(test)
+            return
+        run = self._run
+        evidence = run.poll()
+        if evidence.ending is not Ending.RUNNING:
+            self._conclude(run, evidence)
+            return
+        for item in run.wanted[:-1]:
+            if item not in self._verdicts and verdict.finished(evidence, item):
+                self._settle(item, verdict.of_subtest(evidence, item))
+
+    def _start(self, test: str) -> None:
+        vm = self._machine()
+        wanted = tuple(item for item in self._waiting if item.test == test)
+        number = len(self._runs.setdefault(test, [])) + 1
+        suffix = f"-{number}" if number > 1 else ""
+        self._run = TestRun(
+            vm,
+            self._tests[test],
+            wanted,
+            self._settings,
+            vm.machine.share / f"{test}{suffix}.ktap",
+            self._paths.runner,
+            self._log_seen,
+        )
+        self._since = time.monotonic()
+        self._run.start()
+
+    def _conclude(self, run: TestRun, evidence: Evidence) -> None:
+        """The run is over: end a machine that is not to be trusted, settle what can be settled.
+
+        The test as a whole comes last. Where it was not asked for, the last subtest answers for
+        what befell the whole.
+        """
+        self._run = None
+        self._log_seen = run.vm.machine.console.stat().st_size
+        runs = self._runs[run.test.name]
+        runs.append(evidence)
+        if evidence.dead or evidence.hung:
+            run.vm.end(kill=True)
+            self._vm = None
+        left = [item for item in run.wanted if item not in self._verdicts]
+        later = [item for item in left if item.subtest and verdict.to_be_continued(evidence, item)]
+        for item in left:
+            if item.subtest and item not in later:
+                answers = not later and item is run.wanted[-1]
+                self._settle(item, self._of_subtest(evidence, item, runs if answers else ()))
+        if not later and not run.wanted[-1].subtest:
+            failed = verdict.failed_subtests(runs)
+            whole = self._excuse_whole(verdict.of_test(runs), run.test.name, failed)
+            self._settle(run.wanted[-1], whole)
+
+    def _of_subtest(self, evidence: Evidence, item: Item, runs: Sequence[Evidence]) -> Verdict:
+        """The verdict on a subtest, which answers for `runs` if no other item does."""
+        own = verdict.of_subtest(evidence, item)
+        others = (self._verdicts[other] for other in self._verdicts if other.test == item.test)
+        if not runs or own.status not in verdict.FINE or verdict.failed_subtests(runs):
+            return own
+        if any(other.status not in verdict.FINE for other in others):
+            return own
+        whole = verdict.of_test(runs)
+        return own if whole.status in verdict.FINE else whole
+
+    def _excuse_whole(self, whole: Verdict, test: str, failed: Sequence[str]) -> Verdict:
+        """A test of which only known failures fail is itself a known failure."""
+        reached = [self._verdicts.get(Item(test, subtest)) for subtest in failed]
+        if whole.status is not Status.FAIL or not reached:
+            return whole
+        if all(other is not None and other.status is Status.XFAIL for other in reached):
+            return Verdict(Status.XFAIL, whole.message, whole.details)
+        return whole
+
+    def _settle(self, item: Item, reached: Verdict) -> Verdict:
+        """Keep a verdict. It is final."""
+        now = time.monotonic()
+        seconds = now - self._since if self._since else 0.0
+        self._since = now
+        reached = Verdict(
+            reached.status,
+            reached.message,
+            reached.details,
+            tuple(map(self._resolve, reached.splats)),
+            round(seconds, 3),
+        )
+        reached = verdict.excuse(reached, self.variant, item, self._settings.known)
+        self._verdicts[item] = reached
+        if item in self._waiting:
+            self._waiting.remove(item)
+        return reached
+
+    def _machine(self) -> Vm:
+        """The running machine, or a new one. Raises InfraError when it does not come up."""
+        if self._vm is not None and self._vm.alive:
+            return self._vm
+        number = len(self.consoles) + 1
+        suffix = f"-{number}" if number > 1 else ""
+        share = self._settings.reports / self.variant
+        share.mkdir(parents=True, exist_ok=True)
+        console = self._settings.reports / f"console-{self.variant}{suffix}.log"
+        self.consoles.append(console)
+        machine = Machine(
+            name=f"krsi-{self.variant}",
+            bzimage=self._paths.bzimage,
+            share=share,
+            bin=self._paths.bin,
+            console=console,
+            accel=self._settings.accel,
+        )
+        vm = Vm(machine, self._settings.deadlines, self._settings.vng)
+        try:
+            vm.__enter__()
+        finally:
+            log = console.read_bytes()
+            self._log_seen = len(log)
+            found = splat.scan(log.decode("utf-8", "replace"), self._settings.policy, "boot")
+            self.strays += tuple(map(self._resolve, found))
+        self._vm = vm
+        self.release = vm.release
+        return vm

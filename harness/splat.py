@@ -1,0 +1,228 @@
+"""Find splats in the kernel's log: warnings, bugs, stalls, leaks. Pure: text in, values out.
+
+What counts as a splat is policy and lies in policy/splat-deny.txt, what is forgiven in
+policy/splat-allow.txt. The log is divided into sections by lines that the harness
+("krsi: begin NAME", "krsi: end NAME") and the runner ("lsm_tests: NAME/SUBTEST") write to
+/dev/kmsg, so that a splat is charged to the test during which it appeared.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+
+BOOT = ""
+"""The section before the first test."""
+
+_MAX_LINES = 200
+_STAMP = re.compile(r"(?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?)?")
+_BEGIN = re.compile(r"krsi: begin (\S+)")
+_END = re.compile(r"krsi: end (\S+)")
+_ANNOUNCED = re.compile(r"lsm_tests: (.+)")
+_CUT_HERE = re.compile(r"-+\[ cut here \]-+")
+_FRAME = re.compile(
+    r"(?P<rip>RIP: \w+:)?(?P<name>[A-Za-z_][\w.$]*)\+0x(?P<offset>[0-9a-f]+)"
+    r"/0x(?P<size>[0-9a-f]+)"
+)
+_ENDS = {
+    "panic": re.compile(r"---\[ end Kernel panic|Rebooting in|Kernel Offset:"),
+    "kasan": re.compile(r"={20,}"),
+    "leak": re.compile(r"(?!unreferenced object|\s)"),
+}
+_END_TRACE = re.compile(r"---\[ end trace")
+_STACK_END = re.compile(r"\s*</TASK>")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a policy file: a splat of `kind` is a line in which `pattern` is found."""
+
+    kind: str
+    pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One entry of a stack trace.
+
+    Attributes:
+        function: the symbol.
+        offset: from the symbol, in bytes.
+        size: of the function, in bytes; tells functions of the same name apart.
+        is_return: the address is the one after a call, not of the instruction itself.
+    """
+
+    function: str
+    offset: int
+    size: int
+    is_return: bool
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One splat.
+
+    Attributes:
+        kind: what its rule calls it: warning, oops, panic, kasan, lockdep, rcu, leak, …
+        title: the line that matched, without its time stamp.
+        section: the test during which it appeared, BOOT for none.
+        line: the number of its first line in the log, from 1.
+        lines: the whole splat, without time stamps.
+    """
+
+    kind: str
+    title: str
+    section: str
+    line: int
+    lines: tuple[str, ...]
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The stack trace, innermost first; uncertain entries ("? func") are left out."""
+        return tuple(frame for frame in map(frame_of, self.lines) if frame)
+
+
+def frame_of(line: str) -> Frame | None:
+    """The stack entry that a line of a splat holds, if it is one."""
+    match = _FRAME.match(line.strip())
+    if match is None:
+        return None
+    offset, size = int(match["offset"], 16), int(match["size"], 16)
+    return Frame(match["name"], offset, size, match["rip"] is None)
+
+
+def parse_rules(text: str, source: str) -> tuple[Rule, ...]:
+    """Read policy: "kind: regular expression" lines, "#" begins a comment line.
+
+    Raises UsageError that names `source` and the line when one cannot be read.
+    """
+    rules = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        kind, colon, pattern = line.partition(":")
+        if not colon or not kind.strip() or not pattern.strip():
+            raise UsageError(f"{source}:{number}: expected 'kind: regular expression'")
+        try:
+            rules.append(Rule(kind.strip(), re.compile(pattern.strip())))
+        except re.error as error:
+            raise UsageError(f"{source}:{number}: bad regular expression: {error}") from error
+    return tuple(rules)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is a splat and which splats are forgiven."""
+
+    deny: tuple[Rule, ...]
+    allow: tuple[Rule, ...]
+
+
+def load_policy(folder: Path) -> Policy:
+    """Read splat-deny.txt and splat-allow.txt.
+
+    Raises UsageError when one cannot be read: a scan without them would pass everything.
+    """
+    parts = []
+    for name in ("splat-deny.txt", "splat-allow.txt"):
+        path = folder / name
+        try:
+            parts.append(parse_rules(path.read_text("utf-8"), str(path)))
+        except OSError as error:
+            raise UsageError(f"cannot read the splat policy {path}: {error.strerror}") from error
+    deny, allow = parts
+    if not deny:
+        raise UsageError(
+            f"{folder / 'splat-deny.txt'} holds no rule: nothing would count as a splat"
+        )
+    return Policy(deny, allow)
+
+
+def strip_stamp(line: str) -> str:
+    """The line as the kernel printed it, without "[   12.345678][ T42] "."""
+    return line[_STAMP.match(line).end() :].rstrip()  # type: ignore[union-attr]
+
+
+def marker_of(line: str) -> str | None:
+    """The test that a marker line names, if it is one; what follows is charged to that test."""
+    match = _BEGIN.match(line) or _END.match(line) or _ANNOUNCED.match(line)
+    return match[1].strip() if match else None
+
+
+def markers(log: str) -> tuple[str, ...]:
+    """The tests that the marker lines name, in order; the end of a test names it once more."""
+    named = (marker_of(strip_stamp(line)) for line in log.splitlines())
+    return tuple(name for name in named if name is not None)
+
+
+def ended(log: str, test: str) -> bool:
+    """Whether the log holds the line that says that `test` has ended."""
+    return any(strip_stamp(line) == f"krsi: end {test}" for line in log.splitlines())
+
+
+def _sections(lines: Sequence[str], first: str) -> list[str]:
+    """For each line the test during which it was printed."""
+    result = []
+    current = first
+    for line in lines:
+        current = marker_of(line) or current
+        result.append(current)
+    return result
+
+
+def scan(log: str, policy: Policy, section: str = BOOT) -> tuple[Splat, ...]:
+    """Every splat in `log` that policy does not allow, in order of appearance.
+
+    `section` is the test that the lines before the first marker are charged to.
+    """
+    lines = [strip_stamp(line) for line in log.splitlines()]
+    where = _sections(lines, section)
+    found = []
+    index = 0
+    while index < len(lines):
+        rule = _first(policy.deny, lines[index])
+        if rule is None:
+            index += 1
+            continue
+        start = index - 1 if index and _CUT_HERE.match(lines[index - 1]) else index
+        stop = _end_of(lines, index, rule, policy.deny)
+        splat = Splat(rule.kind, lines[index], where[index], start + 1, tuple(lines[start:stop]))
+        if not _allowed(splat, policy.allow):
+            found.append(splat)
+        index = max(stop, index + 1)
+    return tuple(found)
+
+
+def _first(rules: Iterable[Rule], line: str) -> Rule | None:
+    return next((rule for rule in rules if rule.pattern.search(line)), None)
+
+
+def _allowed(splat: Splat, allow: Iterable[Rule]) -> bool:
+    """A rule forgives splats of its kind ("any": of every kind) in whose lines it is found."""
+    return any(
+        rule.kind in ("any", splat.kind) and any(rule.pattern.search(line) for line in splat.lines)
+        for rule in allow
+    )
+
+
+def _end_of(lines: Sequence[str], start: int, rule: Rule, deny: Iterable[Rule]) -> int:
+    """The index after the last line of the splat that begins at `start`.
+
+    A splat ends with the line that closes its kind. Where there is none within reach it ends
+    with its stack trace, and where there is no trace either it is one line long.
+    """
+    closing = _ENDS.get(rule.kind, _END_TRACE)
+    after_stack = 0
+    in_trace = False
+    for index in range(start + 1, min(len(lines), start + _MAX_LINES)):
+        line = lines[index]
+        if closing.match(line):
+            return index if rule.kind == "leak" else index + 1
+        if marker_of(line) or _CUT_HERE.match(line) or (after_stack and _first(deny, line)):
+            return after_stack or (index if in_trace else start + 1)
+        in_trace = in_trace or line.startswith("Call Trace:")
+        if not after_stack and _STACK_END.match(line):
+            after_stack = index + 1
+    return after_stack or (min(len(lines), start + _MAX_LINES) if in_trace else start + 1)

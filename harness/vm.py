@@ -1,0 +1,278 @@
+"""The virtual machine: a pure builder of virtme-ng's command line and a context manager.
+
+The guest sees the host's root read-only (9p), a folder of ours read-write, and three ways out:
+the kernel's console (a file), the command channel (`console.Channel`), and that folder.
+"""
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from harness import console, proc
+from harness.console import Channel, GuestGoneError, Marker
+from harness.errors import InfraError
+from harness.model import ROOT
+
+Accel = Literal["kvm", "tcg"]
+
+KERNEL_OPTIONS = ("loglevel=7", "printk.time=1", "printk.devkmsg=on", "oops=panic")
+"""Everything into the log, with times; markers are not rate limited; an oops is a crash."""
+
+_GRACE = 2.0
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long each phase may take, in seconds."""
+
+    boot: float
+    test: float
+    shutdown: float = 15.0
+
+    @classmethod
+    def for_accel(cls, accel: Accel, test: float | None = None) -> "Deadlines":
+        """What is generous on a loaded machine; emulation is given more."""
+        return cls(boot=30.0 if accel == "kvm" else 120.0, test=test or 120.0)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a virtual machine is made of.
+
+    Attributes:
+        name: host name of the guest.
+        bzimage: the kernel.
+        share: a folder that the guest may write to, at the same path.
+        bin: a folder that comes first on PATH in the guest.
+        console: the file that receives the kernel's log.
+        accel: who executes the guest's instructions.
+        memory: in QEMU's notation.
+        cpus: how many.
+    """
+
+    name: str
+    bzimage: Path
+    share: Path
+    bin: Path
+    console: Path
+    accel: Accel
+    memory: str = "2G"
+    cpus: int = 2
+
+
+def _common(machine: Machine) -> list[str]:
+    """What every boot asks of vng. Values are quoted: vng hands its arguments to a shell."""
+    return [
+        f"--run={shlex.quote(str(machine.bzimage))}",
+        f"--name={shlex.quote(machine.name)}",
+        f"--memory={machine.memory}",
+        f"--cpus={machine.cpus}",
+        f"--rwdir={shlex.quote(str(machine.share))}",
+        "--user=root",
+        "--skip-modules",
+        "--force-9p",
+        *(["--disable-kvm"] if machine.accel == "tcg" else []),
+    ]
+
+
+def _qemu_options(machine: Machine, *more: str) -> list[str]:
+    """What goes to QEMU itself; nothing may follow it on vng's command line.
+
+    With a thread for each CPU, emulation loses races that real CPUs do not lose: a breakpoint
+    that the kernel puts into code while it patches it is met after its handler is gone, and
+    every static call and static key is patched that way. One thread runs them in turn.
+    """
+    words = [*(["-accel tcg,thread=single"] if machine.accel == "tcg" else []), *more]
+    return [f"--qemu-opts={' '.join(words)}"] if words else []
+
+
+def _prepare(machine: Machine) -> str:
+    """Shell commands that every session in the guest begins with."""
+    path = f"export PATH={shlex.quote(str(machine.bin))}:$PATH"
+    return f"mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf; {path}"
+
+
+def script_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
+    """The command line of a machine that is driven over its command channel. Pure.
+
+    The console of the kernel, which vng discards in this mode, is redirected to the file.
+    """
+    said = ready.command('"$(uname -r)"')
+    return [
+        str(vng),
+        *_common(machine),
+        f"--append={' '.join(KERNEL_OPTIONS)}",
+        f"--exec={_prepare(machine)}; {said}; exec bash --norc --noprofile",
+        *_qemu_options(machine, f"-set chardev.console.path={shlex.quote(str(machine.console))}"),
+    ]
+
+
+def shell_argv(vng: Path, machine: Machine, shell: Path) -> list[str]:
+    """The command line of a machine with a person in front of it. Pure."""
+    shell_option = f"--shell={shlex.quote(str(shell))}"
+    return [str(vng), *_common(machine), shell_option, *_qemu_options(machine)]
+
+
+def batch_argv(vng: Path, machine: Machine) -> list[str]:
+    """The command line of a machine whose shell reads commands from standard input. Pure."""
+    script = f"--exec={_prepare(machine)}; exec bash"
+    return [str(vng), *_common(machine), script, *_qemu_options(machine)]
+
+
+def shell_script(machine: Machine) -> str:
+    """The program that `shell_argv` wants for a shell. Pure."""
+    return f'#!/bin/sh\n{_prepare(machine)}\nexec bash --norc "$@"\n'
+
+
+def find_vng() -> Path:
+    """The vng of our own environment. Raises InfraError when it or QEMU is missing."""
+    vng = Path(sys.executable).parent / "vng"
+    if not vng.exists():
+        raise InfraError(f"{vng} is missing: remove build/venv and run again to reinstall it")
+    if proc.which("qemu-system-x86_64") is None:
+        raise InfraError(
+            "qemu-system-x86_64 is not on PATH: run 'apt-get install qemu-system-x86' as root"
+        )
+    return vng
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Variables for vng: its siblings on PATH, and a home in which no private settings lie."""
+    tools = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "PATH": f"{tools}:{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(home),
+    }
+
+
+class BootError(InfraError):
+    """The machine did not come up."""
+
+
+class Vm:
+    """A running machine. Leaving its context ends it, whatever happened."""
+
+    def __init__(self, machine: Machine, deadlines: Deadlines, vng: Path) -> None:
+        """Prepare; the machine starts when the context is entered."""
+        self.machine = machine
+        self.deadlines = deadlines
+        self.notes: list[str] = []
+        self.release = ""
+        self._vng = vng
+        self._ready = Marker.new()
+        self._child: Any = None
+        self.channel: Channel
+
+    def __enter__(self) -> Self:
+        """Boot. Raises BootError that says how far it came."""
+        self.machine.console.touch()
+        argv = script_argv(self._vng, self.machine, self._ready)
+        self._child = console.spawn(argv, environment(self.machine.share), str(ROOT))
+        self._child.delaybeforesend = None
+        self.channel = Channel(self._child)
+        try:
+            self._await_ready()
+        except BaseException:
+            self.end(kill=True)
+            raise
+        return self
+
+    def _await_ready(self) -> None:
+        start = time.monotonic()
+        try:
+            self.release = self.channel.wait_for(self._ready, self.deadlines.boot)
+        except TimeoutError as error:
+            raise BootError(
+                f"{self.machine.name} did not boot within {self.deadlines.boot:.0f} s: "
+                f"see {self.machine.console}"
+            ) from error
+        except GuestGoneError as error:
+            seconds = time.monotonic() - start
+            raise BootError(
+                f"{self.machine.name} ended after booting for {seconds:.0f} s"
+                f"{_last_words(self._child.before)}: see {self.machine.console}"
+            ) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Shut down: politely, unless an exception is on its way."""
+        self.end(kill=kind is not None)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the machine's process still runs."""
+        return self._child is not None and bool(self._child.isalive())
+
+    def end(self, *, kill: bool = False) -> None:
+        """End the machine and all its processes. May be called twice.
+
+        A shutdown that outlives its deadline is noted in `notes`, and the machine's processes
+        are interrupted, terminated and killed, in this order.
+        """
+        if self._child is None or self._child.closed:
+            return
+        if not kill and self.alive:
+            self._power_off()
+        self._escalate()
+        self._child.close(force=True)
+
+    def _power_off(self) -> None:
+        try:
+            self.channel.say("exit 0")
+            self.channel.drain(self.deadlines.shutdown)
+        except GuestGoneError:
+            pass
+        except TimeoutError:
+            self.notes.append(f"shutdown took longer than {self.deadlines.shutdown:.0f} s")
+
+    def _escalate(self) -> None:
+        group = self._child.pid
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(group, number)
+                if self._gone(group, _GRACE):
+                    return
+
+    def _gone(self, group: int, timeout: float) -> bool:
+        """Whether the whole process group has ended within `timeout` seconds."""
+        stop = time.monotonic() + timeout
+        while time.monotonic() < stop:
+            self._child.isalive()
+            if not _group_exists(group):
+                return True
+            time.sleep(0.02)
+        return False
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_words(text: str) -> str:
+    """The last line that vng or QEMU printed, for a message."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f" ({lines[-1]})" if lines else ""
+
+
+@contextmanager
+def booted(machine: Machine, deadlines: Deadlines) -> Iterator[Vm]:
+    """A machine for as long as the block runs."""
+    with Vm(machine, deadlines, find_vng()) as vm:
+        yield vm

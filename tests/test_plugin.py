@@ -1,0 +1,200 @@
+"""pytest's side: items, outcomes, words and exit codes, without a machine."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import plugin, runtests
+from harness.errors import InfraError
+from harness.model import ROOT, Status
+from harness.plugin import Plugin
+from harness.selftests import Item, Selftest
+from harness.splat import Splat
+from harness.verdict import Verdict
+
+TEST = Selftest("lsm_x", ("a", "b"), ROOT / "lsm_x.c")
+SPLAT = Splat("warning", "WARNING: x", "lsm_x/a", 1, ("WARNING: x", " foo+0x1/0x2"))
+
+
+class FakeSession:
+    """Hands out prepared verdicts and notes what was asked."""
+
+    def __init__(self, verdicts: dict[str, Verdict], items: Sequence[Item]) -> None:
+        self.verdicts = verdicts
+        self.items = items
+        self.asked: list[str] = []
+        self.closed = 0
+        self.error: InfraError | None = None
+        self.release = "6.12.1"
+        self.notes = ["shutdown took longer than 15 s"]
+        self.strays: tuple[Splat, ...] = ()
+        self.consoles: list[Path] = []
+
+    def verdict(self, item: Item) -> Verdict:
+        self.asked.append(item.name)
+        return self.verdicts.get(item.name, Verdict(Status.PASS, seconds=1.5))
+
+    def complete(self) -> dict[Item, Verdict]:
+        return {}
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def options(**changes: Any) -> runtests.Options:
+    settings: dict[str, Any] = {
+        "variants": ("krsi",),
+        "names": (),
+        "expression": "",
+        "stop_early": False,
+        "list_only": False,
+        "shell": False,
+        "accel": "tcg",
+        "timeout": None,
+    }
+    return runtests.Options(**(settings | changes))
+
+
+def run(
+    folder: Path,
+    verdicts: dict[str, Verdict] | None = None,
+    variants: Sequence[str] = ("krsi",),
+    **changes: Any,
+) -> tuple[int, Plugin]:
+    """Run pytest in this process with our plugin and prepared verdicts."""
+
+    def make(_variant: str, items: Sequence[Item]) -> Any:
+        return FakeSession(verdicts or {}, items)
+
+    ours = Plugin(dict.fromkeys(variants, TEST.items), [TEST], make)
+    arguments = runtests.pytest_arguments(options(**changes), folder, folder)
+    return int(pytest.main(arguments, plugins=[ours])), ours
+
+
+def test_all_passed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, ours = run(tmp_path)
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "collected 3 items" in out
+    assert "lsm_x/a[krsi] PASSED" in out
+    assert "lsm_x[krsi] PASSED" in out
+    assert "3 passed" in out
+    assert "krsi: shutdown took longer" in out
+    assert ours.sessions["krsi"].closed == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word", "summary"),
+    [
+        (Verdict(Status.CRASH, "boom"), "CRASH", "CRASH lsm_x/a[krsi] - boom"),
+        (Verdict(Status.HANG, "slow"), "HANG", "HANG lsm_x/a[krsi] - slow"),
+        (Verdict(Status.MISS, "gone"), "MISS", "MISS lsm_x/a[krsi] - gone"),
+        (Verdict(Status.FAIL, "bad", ("t.c:1: x",)), "FAIL", "FAIL lsm_x/a[krsi] - bad"),
+        (Verdict(Status.SPLAT, "w", (), (SPLAT,)), "SPLAT", "SPLAT lsm_x/a[krsi] - w"),
+    ],
+)
+def test_failures_are_called_by_their_names(
+    verdict: Verdict, word: str, summary: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = run(tmp_path, {"lsm_x/a": verdict})
+    out = capsys.readouterr().out
+    assert code == 1
+    assert f"lsm_x/a[krsi] {word}" in out
+    assert summary in out
+    assert "1 failed, 2 passed" in out
+    assert "Traceback" not in out
+    assert all(line in out for line in (*verdict.details, *(s.lines[1] for s in verdict.splats)))
+
+
+def test_skips_and_known_failures_do_not_fail(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdicts = {
+        "lsm_x/a": Verdict(Status.SKIP, "no CPU"),
+        "lsm_x/b": Verdict(Status.XFAIL, "a gap"),
+    }
+    code, _ = run(tmp_path, verdicts)
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "SKIPPED [1] lsm_x/a[krsi]: no CPU" in out
+    assert "XFAIL lsm_x/b[krsi] - a gap" in out
+
+
+def test_variants_come_one_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, ours = run(tmp_path, variants=("krsi", "upstream"))
+    out = capsys.readouterr().out
+    assert code == 0
+    assert out.index("lsm_x[krsi]") < out.index("lsm_x/a[upstream]")
+    assert ours.sessions["krsi"].closed > 1  # type: ignore[attr-defined]
+
+
+def test_expressions_select_before_anything_boots(tmp_path: Path) -> None:
+    _, ours = run(tmp_path, variants=("krsi", "upstream"), expression="x/a and upstream")
+    assert list(ours.sessions) == ["upstream"]
+    assert [item.name for item in ours.sessions["upstream"].items] == ["lsm_x/a"]  # type: ignore[attr-defined]
+
+
+def test_nothing_selected(tmp_path: Path) -> None:
+    code, ours = run(tmp_path, expression="nothing")
+    assert code == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert ours.sessions == {}
+
+
+def test_stop_at_the_first_failure(tmp_path: Path) -> None:
+    code, ours = run(tmp_path, {"lsm_x/a": Verdict(Status.FAIL, "bad")}, stop_early=True)
+    assert code == 1
+    assert ours.sessions["krsi"].asked == ["lsm_x/a"]  # type: ignore[attr-defined]
+
+
+def test_list_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, ours = run(tmp_path, list_only=True)
+    out = capsys.readouterr().out.splitlines()
+    assert out[:3] == ["lsm_x/a[krsi]", "lsm_x/b[krsi]", "lsm_x[krsi]"]
+    assert ours.sessions["krsi"].asked == []  # type: ignore[attr-defined]
+
+
+def test_junit_has_names_times_and_properties(tmp_path: Path) -> None:
+    run(tmp_path, {"lsm_x/a": Verdict(Status.CRASH, "boom", seconds=2.5)})
+    root = ET.parse(tmp_path / "junit.xml").getroot()
+    case = root.findall(".//testcase")[0]
+    assert (case.get("classname"), case.get("name")) == ("krsi", "lsm_x.a[krsi]")
+    assert float(case.get("time", 0)) == pytest.approx(2.5)
+    properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
+    assert properties == {"variant": "krsi", "status": "crash", "seconds": "2.5"}
+    assert case.find("failure") is not None
+
+
+def test_explain_shows_everything() -> None:
+    text = plugin.explain(Verdict(Status.SPLAT, "why", ("said",), (SPLAT,)))
+    assert text.splitlines() == ["why", "  said", "", "[warning] WARNING: x", *SHOWN]
+
+
+SHOWN = ["  WARNING: x", "   foo+0x1/0x2"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "infra", "strays", "code"),
+    [
+        (0, False, False, 0),
+        (0, False, True, 1),
+        (1, False, False, 1),
+        (1, True, False, 4),
+        (2, False, False, 130),
+        (2, True, False, 130),
+        (3, False, False, 4),
+        (4, False, False, 2),
+        (5, False, False, 2),
+    ],
+)
+def test_exit_codes(answer: int, infra: bool, strays: bool, code: int) -> None:
+    assert runtests.exit_code(answer, infra=infra, strays=strays) == code

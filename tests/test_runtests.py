@@ -1,0 +1,83 @@
+"""The command line of run_tests.py: what it takes, and what it says when it cannot."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import runtests
+from harness.errors import BuildError, UsageError
+from harness.model import BuildPaths
+
+
+def test_defaults() -> None:
+    options = runtests.parse([])
+    assert options.variants == ("krsi",)
+    assert options.accel == "auto"
+    assert options.names == ()
+
+
+def test_everything() -> None:
+    options = runtests.parse(
+        [
+            "--kernel",
+            "krsi,upstream,krsi",
+            "-k",
+            "a and b",
+            "-x",
+            "--accel",
+            "tcg",
+            "lsm_x",
+            "lsm_y/z",
+        ]
+    )
+    assert options.variants == ("krsi", "upstream")
+    assert options.names == ("lsm_x", "lsm_y/z")
+    assert (options.expression, options.stop_early, options.accel) == ("a and b", True, "tcg")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("upstraem", "did you mean upstream"),
+        ("xyz", "there are krsi"),
+        ("krsi,nope", "nope"),
+        (",", "needs"),
+    ],
+)
+def test_unknown_variants(text: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=hint):
+        runtests.parse(["--kernel", text])
+
+
+@pytest.mark.parametrize(
+    "argv", [["--accel", "xen"], ["--no-such"], ["--timeout", "0"], ["--timeout", "x"], ["-k"]]
+)
+def test_wrong_usage_is_2(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        runtests.parse(argv)
+    assert caught.value.code == 2
+
+
+def test_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        runtests.parse(["--help"])
+    assert caught.value.code == 0
+    assert "exit status" in capsys.readouterr().out
+
+
+def test_a_kernel_that_is_not_built_is_named_with_the_way_out(tmp_path: Path) -> None:
+    paths = BuildPaths.of("audit", tmp_path)
+    with pytest.raises(BuildError, match="make kernel VARIANT=audit"):
+        runtests.built("audit", paths)
+    paths.bzimage.parent.mkdir(parents=True)
+    paths.bzimage.touch()
+    with pytest.raises(BuildError, match="lsm_tests is missing"):
+        runtests.built("audit", paths)
+    paths.bin.mkdir()
+    paths.runner.touch()
+    assert runtests.built("audit", paths) == paths
+
+
+def test_a_shell_takes_no_tests() -> None:
+    with pytest.raises(UsageError, match="--shell"):
+        runtests.main(["--shell", "lsm_x"])

@@ -1,0 +1,270 @@
+"""Verdicts out of a scripted machine: streaming, replacement, and never a second run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from harness import session, splat
+from harness.console import GuestGoneError, Marker
+from harness.errors import InfraError
+from harness.model import ROOT, BuildPaths, Status
+from harness.selftests import Item, Selftest
+from harness.session import Settings, VariantSession
+from harness.verdict import KnownFailure
+from harness.vm import BootError, Deadlines, Machine
+
+TEST = Selftest("lsm_x", ("a", "b", "c"), ROOT / "lsm_x.c")
+A, B, C, WHOLE = TEST.items
+
+
+@dataclass
+class Guest:
+    """What the scripted guest does: for each subtest how it goes, and what has run."""
+
+    plan: dict[str, str] = field(default_factory=dict)
+    subtests: tuple[str, ...] = ("a", "b", "c")
+    ran: list[str] = field(default_factory=list)
+    boots: int = 0
+    boot_error: str = ""
+    after: str = ""
+    last_words: str = "reboot: Power down"
+
+
+class FakeChannel:
+    """Stands in for the command channel: runs the scripted runner when it is polled."""
+
+    def __init__(self, guest: Guest, machine: Machine) -> None:
+        self.guest = guest
+        self.machine = machine
+        self.script: list[str] = []
+
+    def start(self, argv: list[str], output: str) -> Marker:
+        Path(output).touch()
+        self.script = argv[2].split("; ")[1].split()
+        return Marker.new()
+
+    def run(self, *_: object) -> None:
+        raise TimeoutError
+
+    def log(self, line: str) -> None:
+        with self.machine.console.open("a") as file:
+            file.write(f"[    1.000000] {line}\n")
+
+    def poll(self, *_: object) -> int | None:
+        report = next(Path(word[9:]) for word in self.script if word.startswith("--output="))
+        wanted = [word.strip("'") for word in self.script[self.script.index("--") + 1 :]]
+        self.log("krsi: begin lsm_x")
+        lines = ["KTAP version 1", "1..1", "    KTAP version 1", "    # Subtest: lsm_x"]
+        status = self.subtests(wanted, lines, report)
+        if status is not None:
+            self.log("krsi: end lsm_x")
+        if self.guest.after:
+            self.log(self.guest.after)
+        return status
+
+    def subtests(self, wanted: list[str], lines: list[str], report: Path) -> int | None:
+        number = failed = 0
+        for name in self.guest.subtests:
+            if not {"lsm_x", f"lsm_x/{name}"} & set(wanted):
+                continue
+            self.guest.ran.append(name)
+            lines.append(f"    # running: {name}")
+            report.write_text("\n".join(lines) + "\n")
+            self.log(f"lsm_tests: lsm_x/{name}")
+            deed = self.guest.plan.get(name, "ok")
+            if deed == "crash":
+                self.log("Kernel panic - not syncing: sysrq triggered crash")
+                raise GuestGoneError
+            if deed == "hang":
+                return None
+            if deed == "die":
+                return 139
+            if deed == "splat":
+                self.log("WARNING: scripted")
+                self.log("---[ end trace 0 ]---")
+            number += 1
+            failed += deed == "fail"
+            lines.append(f"    {'not ok' if deed == 'fail' else 'ok'} {number} {name}")
+        lines += [f"    1..{number}", f"{'not ok' if failed else 'ok'} 1 lsm_x"]
+        report.write_text("\n".join(lines) + "\n")
+        return min(failed, 1)
+
+
+class FakeVm:
+    """Stands in for the machine."""
+
+    def __init__(self, guest: Guest, machine: Machine) -> None:
+        self.guest = guest
+        self.machine = machine
+        self.alive = False
+        self.notes: list[str] = []
+        self.release = "6.12.1"
+        self.channel = FakeChannel(guest, machine)
+
+    def __enter__(self) -> Self:
+        self.guest.boots += 1
+        self.machine.console.touch()
+        if self.guest.boot_error:
+            raise BootError(self.guest.boot_error)
+        self.alive = True
+        return self
+
+    def end(self, *, kill: bool = False) -> None:
+        if self.alive and not kill:
+            self.channel.log(self.guest.last_words)
+        self.alive = False
+
+
+Make = Callable[..., VariantSession]
+
+
+@pytest.fixture
+def guest() -> Guest:
+    return Guest()
+
+
+@pytest.fixture
+def make(guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    def new_vm(machine: Machine, *_: object) -> Any:
+        return FakeVm(guest, machine)
+
+    monkeypatch.setattr(session, "Vm", new_vm)
+    monkeypatch.setattr(session, "_RUNNER_MARGIN", 0.0)
+    monkeypatch.setattr(session, "_LOG_LAG", 0.1)
+
+    def make(
+        *items: Item, known: tuple[KnownFailure, ...] = (), test: float = 60.0
+    ) -> VariantSession:
+        settings = Settings(
+            vng=Path("vng"),
+            accel="tcg",
+            deadlines=Deadlines(boot=1, test=test),
+            policy=splat.load_policy(ROOT / "policy"),
+            known=known,
+            reports=tmp_path,
+        )
+        return VariantSession("krsi", BuildPaths(tmp_path), items, [TEST], settings=settings)
+
+    return make
+
+
+def statuses(variant: VariantSession, *items: Item) -> list[Status]:
+    return [variant.verdict(item).status for item in items]
+
+
+def test_one_machine_runs_everything_once(guest: Guest, make: Make) -> None:
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.PASS] * 4
+    assert (guest.ran, guest.boots) == (["a", "b", "c"], 1)
+    variant.close()
+    assert (variant.strays, variant.notes, variant.release) == ((), [], "6.12.1")
+
+
+@pytest.mark.parametrize(("deed", "status"), [("crash", Status.CRASH), ("die", Status.MISS)])
+def test_the_rest_runs_after_a_subtest_that_ends_it_all(
+    deed: str, status: Status, guest: Guest, make: Make
+) -> None:
+    guest.plan["b"] = deed
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.PASS, status, Status.PASS, status]
+    assert guest.ran == ["a", "b", "c"]
+    assert guest.boots == (2 if deed == "crash" else 1)
+    assert len(variant.consoles) == guest.boots
+
+
+def test_a_hang_is_found_and_the_machine_replaced(guest: Guest, make: Make) -> None:
+    guest.plan["a"] = "hang"
+    variant = make(*TEST.items, test=0.0)
+    assert variant.verdict(A).status is Status.HANG
+    assert "0 s" in variant.verdict(A).message
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a")])
+@pytest.mark.parametrize("wanted", [TEST.items, (A, B, C), (A, C), (B, C)])
+@pytest.mark.parametrize("culprit", ["a", "b", "c"])
+def test_nothing_is_ever_run_twice(
+    order: tuple[str, ...], wanted: tuple[Item, ...], culprit: str, guest: Guest, make: Make
+) -> None:
+    """Whatever crashes, in whatever order the runner runs: every subtest runs once at most."""
+    guest.subtests = order
+    guest.plan[culprit] = "crash"
+    variant = make(*wanted)
+    found = dict(zip(wanted, statuses(variant, *wanted), strict=True))
+    assert len(guest.ran) == len(set(guest.ran))
+    assert set(guest.ran) == {item.subtest for item in wanted if item.subtest}
+    for item, status in found.items():
+        crashed = item.subtest in ("", culprit)
+        assert status is (Status.CRASH if crashed else Status.PASS), item
+
+
+def test_several_crashes_in_one_test(guest: Guest, make: Make) -> None:
+    guest.plan = {"a": "crash", "b": "crash", "c": "crash"}
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.CRASH] * 4
+    assert (guest.ran, guest.boots) == (["a", "b", "c"], 3)
+
+
+def test_splats_are_charged_to_their_subtest(guest: Guest, make: Make) -> None:
+    guest.plan["b"] = "splat"
+    variant = make(*TEST.items)
+    expected = [Status.PASS, Status.SPLAT, Status.PASS, Status.SPLAT]
+    assert statuses(variant, *TEST.items) == expected
+
+
+@pytest.mark.parametrize("wanted", [(A, B), TEST.items])
+def test_the_last_item_answers_for_what_belongs_to_no_subtest(
+    wanted: tuple[Item, ...], guest: Guest, make: Make
+) -> None:
+    guest.after = "WARNING: late"
+    variant = make(*wanted)
+    found = statuses(variant, *wanted)
+    assert found == [Status.PASS] * (len(wanted) - 1) + [Status.SPLAT]
+
+
+def test_a_failure_of_another_subtest_is_not_charged_to_the_last(guest: Guest, make: Make) -> None:
+    guest.plan["a"] = "fail"
+    variant = make(A, B)
+    assert statuses(variant, A, B) == [Status.FAIL, Status.PASS]
+
+
+def test_what_the_kernel_says_while_it_goes_down_is_not_lost(guest: Guest, make: Make) -> None:
+    guest.last_words = "WARNING: at last"
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.PASS] * 4
+    variant.close()
+    assert [(found.section, found.title) for found in variant.strays] == [
+        ("shutdown", "WARNING: at last")
+    ]
+
+
+def test_a_machine_that_does_not_boot(guest: Guest, make: Make) -> None:
+    guest.boot_error = "it panicked"
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.MISS] * 4
+    assert guest.boots == 1
+    assert isinstance(variant.error, InfraError)
+    assert "it panicked" in str(variant.error)
+    assert variant.verdict(A).message == "did not run: the machine did not boot"
+
+
+def test_what_was_never_asked_for_is_a_miss(make: Make) -> None:
+    assert {verdict.status for verdict in make(A, B).complete().values()} == {Status.MISS}
+
+
+def test_known_failures_spare_their_test(guest: Guest, make: Make) -> None:
+    guest.plan["b"] = "fail"
+    variant = make(*TEST.items, known=(KnownFailure("any", "lsm_x/b", "a gap"),))
+    expected = [Status.PASS, Status.XFAIL, Status.PASS, Status.XFAIL]
+    assert statuses(variant, *TEST.items) == expected
+
+
+def test_guest_script_quotes_and_marks() -> None:
+    script = session.guest_script(Path("/b in/lsm_tests"), Path("/r/x"), "lsm_x", ["lsm_x/a*"], 5.0)
+    assert script == (
+        "echo '<5>krsi: begin lsm_x' >/dev/kmsg; "
+        "'/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; status=$?; "
+        "echo '<5>krsi: end lsm_x' >/dev/kmsg; exit $status"
+    )

@@ -1,0 +1,143 @@
+"""The virtual machine: its command line, and its end in all cases, with a stand-in for vng."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import vm
+from harness.console import Marker
+from harness.vm import BootError, Deadlines, Machine, Vm
+
+# Runs what the guest would run, in a local shell that cannot mount anything.
+LOCAL = """#!/bin/bash
+mount() { :; }; export -f mount
+for word; do case $word in --exec=*) script=${word#--exec=};; esac; done
+@before@
+bash -c "$script"
+"""
+EXEC = (
+    "mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf; export PATH=/r/bin:$PATH; "
+    "printf '\\n%s%s %s\\n' head tail \"$(uname -r)\"; exec bash --norc --noprofile"
+)
+DEADLINES = Deadlines(boot=5, test=5, shutdown=2)
+
+
+def fake_vng(folder: Path, before: str = "") -> Path:
+    path = folder / "vng"
+    path.write_text(LOCAL.replace("@before@", before))
+    path.chmod(0o755)
+    return path
+
+
+def machine(folder: Path, **changes: object) -> Machine:
+    settings: dict[str, object] = {
+        "name": "krsi-test",
+        "bzimage": folder / "bz Image",
+        "share": folder,
+        "bin": folder / "bin",
+        "console": folder / "console.log",
+        "accel": "tcg",
+    }
+    return Machine(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_script_argv(tmp_path: Path) -> None:
+    argv = vm.script_argv(Path("/v/vng"), machine(Path("/r")), Marker("head", "tail"))
+    assert argv == [
+        "/v/vng",
+        "--run='/r/bz Image'",
+        "--name=krsi-test",
+        "--memory=2G",
+        "--cpus=2",
+        "--rwdir=/r",
+        "--user=root",
+        "--skip-modules",
+        "--force-9p",
+        "--disable-kvm",
+        "--append=loglevel=7 printk.time=1 printk.devkmsg=on oops=panic",
+        f"--exec={EXEC}",
+        "--qemu-opts=-accel tcg,thread=single -set chardev.console.path=/r/console.log",
+    ]
+    kvm = vm.script_argv(Path("/v/vng"), machine(tmp_path, accel="kvm"), Marker.new())
+    assert "--disable-kvm" not in kvm
+    assert not any("-accel" in word for word in kvm)
+
+
+def test_shell_argv() -> None:
+    argv = vm.shell_argv(Path("/v/vng"), machine(Path("/r")), Path("/r/my sh"))
+    assert argv[-2:] == ["--shell='/r/my sh'", "--qemu-opts=-accel tcg,thread=single"]
+    assert not any(word.startswith("--exec") for word in argv)
+
+
+def test_the_shell_has_our_programs_on_path() -> None:
+    script = vm.shell_script(machine(Path("/my r")))
+    assert "PATH='/my r/bin':$PATH" in script
+    assert script.startswith("#!/bin/sh\n")
+
+
+def test_batch_argv() -> None:
+    argv = vm.batch_argv(Path("/v/vng"), machine(Path("/r")))
+    assert argv[-2].endswith("; exec bash")
+    assert "PATH=/r/bin:$PATH" in argv[-2]
+
+
+def test_a_machine_boots_answers_and_ends(tmp_path: Path) -> None:
+    with Vm(machine(tmp_path), DEADLINES, fake_vng(tmp_path)) as running:
+        assert running.release == os.uname().release
+        assert running.channel.run("echo $PATH", 5).output.startswith(f"{tmp_path}/bin:")
+        pid = int(running.channel.run("echo $PPID", 5).output)
+    assert not running.alive
+    assert running.notes == []
+    assert not Path(f"/proc/{pid}").exists()
+    running.end()
+
+
+def test_a_kernel_that_ends_while_booting(tmp_path: Path) -> None:
+    vng = fake_vng(tmp_path, "echo 'virtme: no such image'; exit 1")
+    with pytest.raises(BootError, match="no such image"), Vm(machine(tmp_path), DEADLINES, vng):
+        pass
+
+
+def test_a_kernel_that_hangs_while_booting(tmp_path: Path) -> None:
+    vng = fake_vng(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    deadlines = Deadlines(boot=0.5, test=1)
+    with (
+        pytest.raises(BootError, match="did not boot within"),
+        Vm(machine(tmp_path), deadlines, vng),
+    ):
+        pass
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+def test_a_machine_that_does_not_shut_down_is_ended_and_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vm, "_GRACE", 0.2)
+    vng = fake_vng(tmp_path, "trap '' INT TERM HUP")
+    vng.write_text(vng.read_text() + "sleep 60\n")
+    start = time.monotonic()
+    deadlines = Deadlines(boot=5, test=5, shutdown=0.3)
+    with Vm(machine(tmp_path), deadlines, vng) as running:
+        group = running.channel.run("ps -o pgid= $$", 5).output.strip()
+    assert running.notes == ["shutdown took longer than 0 s"]
+    assert time.monotonic() - start < 10
+    with pytest.raises(ProcessLookupError):
+        os.killpg(int(group), 0)
+
+
+def test_an_exception_ends_the_machine_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vm, "_GRACE", 0.2)
+    running = Vm(machine(tmp_path), DEADLINES, fake_vng(tmp_path))
+    with pytest.raises(KeyboardInterrupt), running:
+        signal.raise_signal(signal.SIGINT)
+    assert not running.alive
+
+
+def test_deadlines_differ_by_accelerator() -> None:
+    assert Deadlines.for_accel("kvm").boot < Deadlines.for_accel("tcg").boot
+    assert Deadlines.for_accel("tcg", 7).test == 7
