@@ -100,15 +100,17 @@ def run(
     started = time.monotonic()
     timed_out = False
     with _output(log) as sink:
-        child = _popen(
-            words,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=sink or subprocess.PIPE,
-            stderr=subprocess.STDOUT if sink else subprocess.PIPE,
-        )
+        with _holding() as held:
+            child = _popen(
+                words,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=sink or subprocess.PIPE,
+                stderr=subprocess.STDOUT if sink else subprocess.PIPE,
+            )
         try:
+            _deliver(held)
             out, err, timed_out = _communicate(child, stdin, timeout, tick)
         except BaseException:
             stop(child)
@@ -171,15 +173,17 @@ def spawn(
     """
     words = tuple(str(word) for word in argv)
     with _output(log) as sink:
-        child = _popen(
-            words,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=sink or subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        with _holding() as held:
+            child = _popen(
+                words,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=sink or subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
         try:
+            _deliver(held)
             yield child
         finally:
             stop(child)
@@ -213,7 +217,7 @@ def stop(child: "subprocess.Popen[str]", grace: float = GRACE) -> None:
     Each signal is given `grace` seconds. The last one always goes out, since the
     leader's end says nothing about the rest of its group.
     """
-    with _deaf():
+    with _holding():
         for number in _ESCALATION:
             if child.poll() is not None:
                 break
@@ -247,17 +251,33 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Let an impatient second Ctrl-C not keep us from ending what the first one began."""
+def _holding() -> Iterator[list[int]]:
+    """Keep the signals that unwind for later; yields those that came.
+
+    Around the start of a child, which would be lost if we unwound before we knew it; and around
+    its end, which an impatient second Ctrl-C must not cut short.
+    """
+    held: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield held
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _UNWINDING}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        del frame
+        held.append(number)
+
+    before = {number: signal.signal(number, hold) for number in _UNWINDING}
     try:
-        yield
+        yield held
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _deliver(held: Sequence[int]) -> None:
+    """Let a signal that was held take its course."""
+    for number in held[:1]:
+        signal.raise_signal(number)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

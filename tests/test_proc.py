@@ -2,10 +2,12 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,21 @@ def test_ctrl_c_ends_the_whole_group(tmp_path: Path, monkeypatch: pytest.MonkeyP
         proc.run([sys.executable, "-c", STUBBORN, pids], timeout=30)
     thread.join()
     assert wait_gone([int(pid) for pid in pids.read_text(encoding="ascii").split()])
+
+
+def test_ctrl_c_while_a_child_is_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+    real = subprocess.Popen
+
+    def start(*args: Any, **options: Any) -> subprocess.Popen[str]:
+        started.append(real(*args, **options))
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(KeyboardInterrupt):
+        proc.run(["sleep", "60"])
+    assert started[0].poll() is not None
 
 
 def test_a_spawned_child_is_gone_after_the_block() -> None:

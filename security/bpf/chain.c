@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF LSM - Chains of programs
+ *
+ * A chain is the set of programs that a hook runs. It is a function of the
+ * hook's type, made by the trampoline code of the JIT, that the hook's slot
+ * calls directly: it saves the arguments, runs the programs in order and
+ * returns what the first one said that was not zero. Nothing in here knows of
+ * links, FDs or slots.
+ */
+
+#include <linux/bpf.h>
+#include <linux/cfi.h>
+#include <linux/filter.h>
+#include <linux/kallsyms.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+#include "chain.h"
+
+static bool returns_void(const struct bpf_lsm_target *target)
+{
+	return target->model.ret_size == 0;
+}
+
+static u32 chain_flags(const struct bpf_lsm_target *target)
+{
+	u32 flags = BPF_TRAMP_F_INDIRECT;
+
+	if (returns_void(target))
+		return flags;
+
+	flags |= BPF_TRAMP_F_RET_FENTRY_RET | BPF_TRAMP_F_RET_INT;
+	if (!IS_ENABLED(CONFIG_BPF_LSM_ENFORCE))
+		flags |= BPF_TRAMP_F_RUN_ALL;
+	return flags;
+}
+
+/* Sorts @members into the lists that the JIT takes. */
+static int collect_links(const struct bpf_lsm_target *target,
+			 const struct list_head *members,
+			 struct bpf_tramp_links *tlinks)
+{
+	struct bpf_tramp_links *links;
+	struct bpf_lsm_member *member;
+
+	links = &tlinks[returns_void(target) ? BPF_TRAMP_FENTRY :
+					       BPF_TRAMP_MODIFY_RETURN];
+	list_for_each_entry(member, members, node) {
+		if (links->nr_links == BPF_MAX_TRAMP_LINKS)
+			return -E2BIG;
+		links->links[links->nr_links++] = &member->tramp;
+	}
+	return links->nr_links;
+}
+
+static void chain_free(struct bpf_lsm_chain *chain)
+{
+	u32 i;
+
+	if (chain->image) {
+		bpf_image_ksym_del(&chain->ksym);
+		arch_free_bpf_trampoline(chain->image, chain->size);
+	}
+	if (chain->charged)
+		bpf_jit_uncharge_modmem(chain->charged);
+	for (i = 0; i < chain->nr_progs; i++)
+		bpf_prog_put(chain->progs[i]);
+	kfree(chain);
+}
+
+static void chain_free_work(struct work_struct *work)
+{
+	chain_free(container_of(work, struct bpf_lsm_chain, work));
+}
+
+static void chain_free_rcu(struct rcu_head *rcu)
+{
+	struct bpf_lsm_chain *chain = container_of(rcu, struct bpf_lsm_chain, rcu);
+
+	/* Freeing text sleeps. */
+	INIT_WORK(&chain->work, chain_free_work);
+	schedule_work(&chain->work);
+}
+
+static int chain_emit(struct bpf_lsm_chain *chain,
+		      const struct bpf_lsm_target *target,
+		      struct bpf_tramp_links *tlinks)
+{
+	u32 flags = chain_flags(target);
+	int size, err;
+
+	size = arch_bpf_trampoline_size(&target->model, flags, tlinks,
+					target->stub);
+	if (size < 0)
+		return size;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+
+	chain->image = arch_alloc_bpf_trampoline(size);
+	if (!chain->image)
+		return -ENOMEM;
+	chain->size = size;
+
+	INIT_LIST_HEAD_RCU(&chain->ksym.lnode);
+	snprintf(chain->ksym.name, sizeof(chain->ksym.name),
+		 "bpf_lsm_chain_%s", target->name);
+	bpf_image_ksym_init(chain->image, size, &chain->ksym);
+	bpf_image_ksym_add(&chain->ksym);
+
+	err = arch_prepare_bpf_trampoline(NULL, chain->image,
+					  chain->image + size, &target->model,
+					  flags, tlinks, target->stub);
+	if (err < 0)
+		return err;
+	return arch_protect_bpf_trampoline(chain->image, size);
+}
+
+/**
+ * bpf_lsm_chain_build - Make a chain that runs a list of programs
+ * @target: the hook
+ * @members: the programs, in run order, at least one
+ *
+ * The memory is on nobody's account, so that a chain can be built on behalf of
+ * whoever happens to close the last FD of a link. The new chain has one
+ * reference, which is the caller's.
+ *
+ * Context: May sleep. The caller keeps @members from changing.
+ * Return: the chain, or ERR_PTR: -ENOMEM, -E2BIG if that many programs do not
+ * fit, or what the JIT says.
+ */
+struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
+					  const struct list_head *members)
+{
+	struct bpf_lsm_member *member;
+	struct bpf_tramp_links *tlinks;
+	struct bpf_lsm_chain *chain;
+	int nr, err;
+
+	tlinks = kcalloc(BPF_TRAMP_MAX, sizeof(*tlinks), GFP_KERNEL);
+	if (!tlinks)
+		return ERR_PTR(-ENOMEM);
+
+	nr = collect_links(target, members, tlinks);
+	if (nr < 0) {
+		chain = ERR_PTR(nr);
+		goto out;
+	}
+
+	chain = kzalloc(struct_size(chain, progs, nr), GFP_KERNEL);
+	if (!chain) {
+		chain = ERR_PTR(-ENOMEM);
+		goto out;
+	}
+
+	refcount_set(&chain->usage, 1);
+	chain->nr_progs = nr;
+	nr = 0;
+	list_for_each_entry(member, members, node) {
+		bpf_prog_inc(member->tramp.link.prog);
+		chain->progs[nr++] = member->tramp.link.prog;
+	}
+
+	err = chain_emit(chain, target, tlinks);
+	if (err) {
+		/* Nobody has seen the image: no grace period. */
+		chain_free(chain);
+		chain = ERR_PTR(err);
+	}
+out:
+	kfree(tlinks);
+	return chain;
+}
+
+/**
+ * bpf_lsm_chain_charge - Count a chain's image against the JIT limit
+ * @chain: a chain that has not been charged for
+ *
+ * Return: 0, or -EPERM if the limit does not allow @current another image.
+ */
+int bpf_lsm_chain_charge(struct bpf_lsm_chain *chain)
+{
+	int err = bpf_jit_charge_modmem(chain->size);
+
+	if (!err)
+		chain->charged = chain->size;
+	return err;
+}
+
+/**
+ * bpf_lsm_chain_inherit_charge - Pay for a chain with what another one paid
+ * @chain: a chain that has not been charged for
+ * @old: the chain whose place @chain takes
+ *
+ * A detach must not fail, nor depend on the limits or privileges of the task
+ * that happens to cause it.
+ */
+void bpf_lsm_chain_inherit_charge(struct bpf_lsm_chain *chain,
+				  struct bpf_lsm_chain *old)
+{
+	chain->charged = min(chain->size, old->charged);
+	old->charged -= chain->charged;
+}
+
+/**
+ * bpf_lsm_chain_entry - The function that runs a chain
+ * @chain: a chain
+ *
+ * Return: a function of the hook's type, valid until the grace period after the
+ * last reference to @chain.
+ */
+void *bpf_lsm_chain_entry(const struct bpf_lsm_chain *chain)
+{
+	return chain->image + cfi_get_offset();
+}
+
+/**
+ * bpf_lsm_chain_put - Drop a reference to a chain
+ * @chain: a chain, or NULL
+ *
+ * The last reference retires the chain: nothing can enter it any more. What is
+ * inside has not slept since it entered, because none of the programs can.
+ * So an RCU-tasks grace period sees it out, on every path: tasks that were
+ * preempted in the image, and interrupts too, as it waits for RCU as well.
+ *
+ * Context: Any. Does not wait.
+ */
+void bpf_lsm_chain_put(struct bpf_lsm_chain *chain)
+{
+	if (chain && refcount_dec_and_test(&chain->usage))
+		call_rcu_tasks(&chain->rcu, chain_free_rcu);
+}

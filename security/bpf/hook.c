@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF LSM - What is attached to which hook
+ *
+ * Every change is the same: build the chain that shall run from now on, make
+ * the hook's slot call it, retire the one that ran before. The slot is changed
+ * in one go, so there is no call that meets half a policy.
+ *
+ * Lock order: hook->lock, cpus_read_lock(), then the mutexes of static calls,
+ * jump labels and text patching. Nothing that calls an LSM hook which asks for
+ * a capability may be called with hook->lock held.
+ */
+
+#include <linux/lsm_hooks.h>
+#include <linux/lsm_slot.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+#include "hook.h"
+
+/* How long to wait for memory before a detach is tried again, in jiffies. */
+#define RETRY_DELAY (HZ / 10)
+
+/**
+ * struct bpf_lsm_hook - Programs of one hook
+ * @lock: protects everything in here and the hook's slot
+ * @members: what is attached, in run order
+ * @chain: what runs, NULL while the slot is closed
+ * @model: arguments and return value, set by the first attach
+ * @stale: @chain runs programs that are no longer in @members, because there
+ *	was no memory for another chain
+ */
+struct bpf_lsm_hook {
+	struct mutex lock; /* protects all members and the slot */
+	struct list_head members;
+	struct bpf_lsm_chain *chain;
+	struct btf_func_model model;
+	bool stale;
+};
+
+static struct bpf_lsm_hook hooks[LSM_SLOT_COUNT] = {
+#define LSM_HOOK(RET, DEFAULT, NAME, ...)				\
+	[LSM_SLOT_##NAME] = {						\
+		.lock = __MUTEX_INITIALIZER(hooks[LSM_SLOT_##NAME].lock), \
+		.members = LIST_HEAD_INIT(hooks[LSM_SLOT_##NAME].members), \
+	},
+#include <linux/lsm_hook_defs.h>
+#undef LSM_HOOK
+};
+
+static void retry_stale(struct work_struct *work);
+static DECLARE_DELAYED_WORK(retry_work, retry_stale);
+
+static struct bpf_lsm_chain *build(int id)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+	struct bpf_lsm_target target = {
+		.name = lsm_slots[id].name,
+		.stub = lsm_slots[id].idle,
+		.model = hook->model,
+	};
+
+	return bpf_lsm_chain_build(&target, &hook->members);
+}
+
+/* Make @chain what runs, which can be NULL for nothing, and retire the old. */
+static void publish(int id, struct bpf_lsm_chain *chain)
+{
+	const struct lsm_slot *slot = &lsm_slots[id];
+	struct bpf_lsm_hook *hook = &hooks[id];
+	struct bpf_lsm_chain *old = hook->chain;
+
+	lockdep_assert_held(&hook->lock);
+
+	if (!chain)
+		lsm_slot_close(slot);
+	else if (!old)
+		lsm_slot_open(slot, bpf_lsm_chain_entry(chain));
+	else
+		lsm_slot_redirect(slot, bpf_lsm_chain_entry(chain));
+
+	hook->chain = chain;
+	hook->stale = false;
+	bpf_lsm_chain_put(old);
+}
+
+/*
+ * Stop running programs that are no longer attached. Without memory for that
+ * they go on running, so that nothing is allowed which they deny, and the hook
+ * is left stale.
+ */
+static void drop_detached(int id)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+	struct bpf_lsm_chain *chain = NULL;
+
+	lockdep_assert_held(&hook->lock);
+
+	if (!list_empty(&hook->members)) {
+		chain = build(id);
+		if (IS_ERR(chain)) {
+			hook->stale = true;
+			schedule_delayed_work(&retry_work, RETRY_DELAY);
+			return;
+		}
+		bpf_lsm_chain_inherit_charge(chain, hook->chain);
+	}
+	publish(id, chain);
+}
+
+static void retry_stale(struct work_struct *work)
+{
+	int id;
+
+	for (id = 0; id < LSM_SLOT_COUNT; id++) {
+		guard(mutex)(&hooks[id].lock);
+		if (hooks[id].stale)
+			drop_detached(id);
+	}
+}
+
+static bool is_attached(const struct bpf_lsm_hook *hook,
+			const struct bpf_prog *prog)
+{
+	const struct bpf_lsm_member *member;
+
+	list_for_each_entry(member, &hook->members, node)
+		if (member->tramp.link.prog == prog)
+			return true;
+	return false;
+}
+
+/**
+ * bpf_lsm_hook_attach - Run one more program in a hook
+ * @id: slot id of the hook
+ * @model: arguments and return value of the hook
+ * @member: the program and its cookie, comes last in run order
+ *
+ * On success @member belongs to the hook until bpf_lsm_hook_detach().
+ *
+ * Context: May sleep. Takes the hook's lock.
+ * Return: 0, -EBUSY if the program is attached to the hook already, -E2BIG if
+ * the hook has as many programs as fit, -EPERM if the JIT limit is reached,
+ * -ENOMEM, or what the JIT says. Unless it is 0, nothing has changed.
+ */
+int bpf_lsm_hook_attach(int id, const struct btf_func_model *model,
+			struct bpf_lsm_member *member)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+	struct bpf_lsm_chain *chain;
+	int err;
+
+	guard(mutex)(&hook->lock);
+
+	if (is_attached(hook, member->tramp.link.prog))
+		return -EBUSY;
+
+	hook->model = *model;
+	list_add_tail(&member->node, &hook->members);
+
+	chain = build(id);
+	if (IS_ERR(chain)) {
+		err = PTR_ERR(chain);
+		goto out_unlist;
+	}
+	err = bpf_lsm_chain_charge(chain);
+	if (err)
+		goto out_put;
+
+	publish(id, chain);
+	return 0;
+
+out_put:
+	bpf_lsm_chain_put(chain);
+out_unlist:
+	list_del_init(&member->node);
+	return err;
+}
+
+/**
+ * bpf_lsm_hook_detach - Stop running a program in a hook
+ * @id: slot id of the hook
+ * @member: what was given to bpf_lsm_hook_attach()
+ *
+ * Cannot fail. If there is no memory for a chain without the program, the old
+ * chain stays in force until there is. @member is the caller's again at once.
+ *
+ * Context: May sleep. Takes the hook's lock.
+ */
+void bpf_lsm_hook_detach(int id, struct bpf_lsm_member *member)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+
+	guard(mutex)(&hook->lock);
+	list_del_init(&member->node);
+	drop_detached(id);
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF LSM - Links, or who keeps a program attached
+ *
+ * To user space it is a tracing link, as programs that attach to a kernel
+ * function have. The program runs as long as somebody holds the link: an FD or
+ * a pin in bpffs.
+ */
+
+#define pr_fmt(fmt) "bpf: " fmt
+
+#include <linux/bpf.h>
+#include <linux/bpf_lsm.h>
+#include <linux/bpf_verifier.h>
+#include <linux/btf.h>
+#include <linux/capability.h>
+#include <linux/printk.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "hook.h"
+#include "hooks.h"
+
+/**
+ * struct bpf_lsm_link - Attachment of one program to one hook
+ * @member: the program's place in the hook, embeds the bpf_link
+ * @hook: slot id of the hook
+ * @target_obj_id: BTF object that @target_btf_id is from
+ * @target_btf_id: BTF id of bpf_lsm_<hook>()
+ */
+struct bpf_lsm_link {
+	struct bpf_lsm_member member;
+	int hook;
+	u32 target_obj_id;
+	u32 target_btf_id;
+};
+
+static struct bpf_lsm_link *to_lsm_link(const struct bpf_link *link)
+{
+	return container_of(link, struct bpf_lsm_link, member.tramp.link);
+}
+
+static void bpf_lsm_link_release(struct bpf_link *link)
+{
+	struct bpf_lsm_link *lsm_link = to_lsm_link(link);
+
+	bpf_lsm_hook_detach(lsm_link->hook, &lsm_link->member);
+}
+
+static void bpf_lsm_link_dealloc(struct bpf_link *link)
+{
+	kfree(to_lsm_link(link));
+}
+
+static void bpf_lsm_link_show_fdinfo(const struct bpf_link *link,
+				     struct seq_file *seq)
+{
+	const struct bpf_lsm_link *lsm_link = to_lsm_link(link);
+
+	seq_printf(seq, "attach_type:\t%d\n", BPF_LSM_MAC);
+	seq_printf(seq, "target_obj_id:\t%u\n", lsm_link->target_obj_id);
+	seq_printf(seq, "target_btf_id:\t%u\n", lsm_link->target_btf_id);
+}
+
+static int bpf_lsm_link_fill_link_info(const struct bpf_link *link,
+				       struct bpf_link_info *info)
+{
+	const struct bpf_lsm_link *lsm_link = to_lsm_link(link);
+
+	info->tracing.attach_type = BPF_LSM_MAC;
+	info->tracing.target_obj_id = lsm_link->target_obj_id;
+	info->tracing.target_btf_id = lsm_link->target_btf_id;
+	return 0;
+}
+
+static const struct bpf_link_ops bpf_lsm_link_ops = {
+	.release = bpf_lsm_link_release,
+	.dealloc = bpf_lsm_link_dealloc,
+	.show_fdinfo = bpf_lsm_link_show_fdinfo,
+	.fill_link_info = bpf_lsm_link_fill_link_info,
+};
+
+/*
+ * Changing what is allowed is changing mandatory access control, whatever the
+ * program that does it could be loaded with. No token stands in for that.
+ */
+static int may_change_policy(void)
+{
+	if (!capable(CAP_MAC_ADMIN))
+		return -EPERM;
+	if (!bpf_lsm_active) {
+		pr_warn_once("LSM programs cannot be attached: \"bpf\" is not in the list of enabled LSMs (lsm=)\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/**
+ * bpf_lsm_link_attach - Attach an LSM program to the hook it was loaded for
+ * @prog: the program, the link takes over the caller's reference on success
+ * @cookie: what bpf_get_attach_cookie() returns in the program
+ *
+ * Context: May sleep.
+ * Return: FD of the new link, or an error: -EPERM without CAP_MAC_ADMIN in the
+ * initial user namespace, -EOPNOTSUPP if "bpf" is not an enabled LSM, -EINVAL
+ * if the program is not one to attach, and those of bpf_lsm_hook_attach().
+ */
+int bpf_lsm_link_attach(struct bpf_prog *prog, u64 cookie)
+{
+	struct bpf_attach_target_info target = {};
+	struct bpf_link_primer primer;
+	struct bpf_lsm_link *link;
+	int err;
+
+	if (prog->expected_attach_type != BPF_LSM_MAC)
+		return -EINVAL;
+
+	err = may_change_policy();
+	if (err)
+		return err;
+
+	err = bpf_check_attach_target(NULL, prog, NULL, prog->aux->attach_btf_id,
+				      &target);
+	if (err)
+		return err;
+
+	link = kzalloc(sizeof(*link), GFP_USER);
+	if (!link)
+		return -ENOMEM;
+
+	bpf_link_init(&link->member.tramp.link, BPF_LINK_TYPE_TRACING,
+		      &bpf_lsm_link_ops, prog);
+	link->member.tramp.cookie = cookie;
+	link->hook = bpf_lsm_hook_find(prog->aux->attach_btf_id);
+	link->target_obj_id = btf_obj_id(prog->aux->attach_btf);
+	link->target_btf_id = prog->aux->attach_btf_id;
+
+	err = bpf_link_prime(&link->member.tramp.link, &primer);
+	if (err) {
+		kfree(link);
+		return err;
+	}
+
+	err = bpf_lsm_hook_attach(link->hook, &target.fmodel, &link->member);
+	if (err) {
+		bpf_link_cleanup(&primer);
+		return err;
+	}
+	return bpf_link_settle(&primer);
+}
