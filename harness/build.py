@@ -33,7 +33,8 @@ _TOOLS = (
     *("tools/scripts/", "include/uapi/", "kernel/bpf/", "scripts/"),
 )
 _TIMEOUT = 7200.0
-_ERROR_LINES = re.compile(r"(\berror: |undefined reference|FAILED|: \*\*\*|No rule to make)")
+_ERROR_LINES = re.compile(r"(\berror: |undefined reference|FAILED|No rule to make)")
+_MAKE_ERROR = re.compile(r": \*\*\* ")
 _NO_SPACE = re.compile(r"No space left on device")
 _SHOWN_ERRORS = 3
 
@@ -175,9 +176,13 @@ def requested(variant: Variant, fragment: Path = FRAGMENT) -> dict[str, str]:
 
 
 def first_errors(log: str, count: int = _SHOWN_ERRORS) -> tuple[str, ...]:
-    """The first lines of a build log that look like an error."""
-    found = (line.strip() for line in log.splitlines() if _ERROR_LINES.search(line))
-    return tuple(dict.fromkeys(found))[:count]
+    """The first lines of a build log that look like an error; make's own when there are none."""
+    lines = [line.strip() for line in log.splitlines()]
+    for pattern in (_ERROR_LINES, _MAKE_ERROR):
+        found = tuple(dict.fromkeys(line for line in lines if pattern.search(line)))
+        if found:
+            return found[:count]
+    return ()
 
 
 def _run_phases(job: Job) -> None:

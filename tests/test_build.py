@@ -200,8 +200,11 @@ make: *** four
     assert build.first_errors(log) == (
         "a.c:1:2: error: one",
         "ld: undefined reference to `two'",
-        "make[2]: *** [Makefile:1: three] Error 1",
     )
+    assert build.first_errors("x\nmake: *** [Makefile:1: three] Error 1\n") == (
+        "make: *** [Makefile:1: three] Error 1",
+    )
+    assert build.first_errors("nothing\n") == ()
 
 
 def test_damaged_stamps_are_named(project: Project, machine: Callable[..., Path]) -> None:
