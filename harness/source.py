@@ -233,9 +233,22 @@ def _unpacked(source: Source, folder: Path) -> Iterator[Path]:
             proc.run([*words, "-C", folder, "-f", source.path], timeout=_TAR_TIMEOUT)
         else:
             shutil.copytree(source.path, folder, symlinks=True, dirs_exist_ok=True)
+        _show_new_files(folder)
         yield folder
     finally:
         _remove(folder)
+
+
+def _show_new_files(folder: Path) -> None:
+    """Take out of .gitignore what hides every new file from `git status` and `git add`.
+
+    Debian keeps its packaging, and nothing else, in git: its sources come with a .gitignore that
+    ends in a rule for the whole tree.
+    """
+    path = folder / ".gitignore"
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if line != "/*\n"), encoding="utf-8")
 
 
 def _commit_folder(repo: Repo, folder: Path, version: str) -> str:

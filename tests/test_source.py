@@ -66,6 +66,15 @@ def test_a_base_is_taken_in_once(project: Project) -> None:
     assert len(said) == 1
 
 
+def test_new_files_show_in_a_tree_from_debian(project: Project, tmp_path: Path) -> None:
+    (project.src / ".gitignore").write_text("*.o\n/*\n!/debian/\n")
+    repo = Repo(tmp_path / "out/tree")
+    source.take(source.locate(str(project.src)), repo, quiet)
+    (repo.path / "new.c").write_text("")
+    (repo.path / "new.o").write_text("")
+    assert repo.changes() == ("new.c",)
+
+
 def test_a_second_base_leaves_the_working_tree_alone(project: Project) -> None:
     repo = project.repo
     first = source.take(source.locate(str(project.src)), repo, quiet)
