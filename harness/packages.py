@@ -74,6 +74,8 @@ VM = (
     Need("busybox-static", command="busybox"),
     Need("kmod", command="modprobe"),
     Need("iproute2", command="ip"),
+    # In the guest, it makes the ports over which vng runs a script.
+    Need("udev", command="udevadm"),
 )
 
 
