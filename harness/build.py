@@ -187,55 +187,67 @@ def first_errors(log: str, count: int = _SHOWN_ERRORS) -> tuple[str, ...]:
 
 def _run_phases(job: Job) -> None:
     """Run each phase whose inputs have changed, in order."""
-    stamps = job.paths.root / "stamps.json"
-    done = _load(stamps)
     wanted = requested(job.request.variant)
-    recipe = fingerprint.of_files(ROOT, [Path(__file__), Path(kconfig.__file__)])
-    common = fingerprint.of_words(recipe, *job.toolchain.values())
+    common = recipe(job)
     sources = fingerprint.of_tree(job.trees.kernel, without=_NOT_KERNEL)
-
-    def phase(name: str, key: str, outputs: Sequence[Path], make: Callable[[], None]) -> None:
-        if done.get(name) == key and all(path.exists() for path in outputs):
-            return
-        done.pop(name, None)
-        _save(stamps, done)
-        started = time.monotonic()
-        make()
-        job.times[name] = time.monotonic() - started
-        done[name] = key
-        _save(stamps, done)
-
     key = fingerprint.of_words(common, sources, kconfig.render(wanted))
     phase(
+        job,
         "kernel",
         key,
         [job.paths.bzimage, job.paths.vmlinux, job.btf],
         lambda: _build_kernel(job, wanted),
     )
+    tools_and_selftests(job, lambda: selftests(job, _tests(job.trees)))
+
+
+def recipe(job: Job) -> str:
+    """A hash of what every phase depends on: how we build, and with what."""
+    ours = fingerprint.of_files(ROOT, [Path(__file__), Path(kconfig.__file__)])
+    return fingerprint.of_words(ours, *job.toolchain.values())
+
+
+def phase(job: Job, name: str, key: str, outputs: Sequence[Path], make: Callable[[], None]) -> None:
+    """Do `make()` unless it was done for this `key` and left its outputs."""
+    stamps = job.paths.root / "stamps.json"
+    done = _load(stamps)
+    if done.get(name) == key and all(path.exists() for path in outputs):
+        return
+    done.pop(name, None)
+    _save(stamps, done)
+    started = time.monotonic()
+    make()
+    job.times[name] = time.monotonic() - started
+    done[name] = key
+    _save(stamps, done)
+
+
+def tools_and_selftests(job: Job, make_selftests: Callable[[], None]) -> None:
+    """The phases of what runs on the kernel, from the job's `tree` and the kernel's types."""
     types = fingerprint.of_files(job.paths.root, [job.btf])
-    key = fingerprint.of_words(common, types, fingerprint.of_tree(job.trees.tree, only=_TOOLS))
-    bpftool = job.paths.bin / "bpftool"
-    outputs = [bpftool, job.libbpf / "libbpf.a"]
-    phase("tools", key, outputs, lambda: _build_tools(job))
+    sources = fingerprint.of_tree(job.trees.tree, only=_TOOLS)
+    key = fingerprint.of_words(recipe(job), types, sources)
+    outputs = [job.paths.bin / "bpftool", job.libbpf / "libbpf.a"]
+    phase(job, "tools", key, outputs, lambda: _build_tools(job))
     key = fingerprint.of_words(
         key,
         job.trees.state.base,
         fingerprint.of_tree(job.trees.tree, only=("tools/testing/selftests/",)),
         fingerprint.of_folder(RUNNER),
     )
-    phase("selftests", key, [], lambda: _build_selftests(job))
+    phase(job, "selftests", key, [], make_selftests)
 
 
 def _build_kernel(job: Job, wanted: kconfig.Config) -> None:
-    log = _fresh(job.log("kernel"))
+    log = fresh(job.log("kernel"))
     _configure(job, wanted, log)
     with watching(f"{job.request.variant.name}: kernel", log) as tick:
-        _make(job, "kernel", _kbuild(job, "vmlinux", "bzImage"), log, tick)
+        run_make(job, "kernel", kbuild(job, "vmlinux", "bzImage"), log, tick)
     image = elf.Image(job.paths.vmlinux)
     elf.guard(image, job.request.variant, job.trees.kernel.path, wanted)
     types = image.section(".BTF")
     if not job.btf.exists() or job.btf.read_bytes() != types:
-        _replace(job.btf, types)
+        replace(job.btf, types)
 
 
 def _configure(job: Job, wanted: kconfig.Config, log: Path) -> None:
@@ -245,16 +257,16 @@ def _configure(job: Job, wanted: kconfig.Config, log: Path) -> None:
     config = out / ".config"
     before = config.read_bytes() if config.exists() else None
     stat = config.stat() if before is not None else None
-    _make(job, "configuration", _kbuild(job, "tinyconfig"), log)
+    run_make(job, "configuration", kbuild(job, "tinyconfig"), log)
     tiny = kconfig.read(config)
     config.write_text(kconfig.render(kconfig.merge([tiny, wanted])), encoding="utf-8")
-    _make(job, "configuration", _kbuild(job, "olddefconfig"), log)
+    run_make(job, "configuration", kbuild(job, "olddefconfig"), log)
     kconfig.require(wanted, kconfig.read(config), f"the kernel's configuration ({config})")
     if stat is not None and config.read_bytes() == before:
         os.utime(config, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def _kbuild(job: Job, *targets: str) -> list[str]:
+def kbuild(job: Job, *targets: str) -> list[str]:
     """The make command for the kernel.
 
     Neither the log nor the object files depend on where the project lies, so that
@@ -275,7 +287,7 @@ def _kbuild(job: Job, *targets: str) -> list[str]:
 
 def _build_tools(job: Job) -> None:
     """Build libbpf and bpftool from the product's tree."""
-    log = _fresh(job.log("tools"))
+    log = fresh(job.log("tools"))
     out = job.paths.root / "bpftool"
     out.mkdir(parents=True, exist_ok=True)
     job.libbpf.mkdir(parents=True, exist_ok=True)
@@ -289,18 +301,23 @@ def _build_tools(job: Job) -> None:
         f"VMLINUX_BTF={job.btf}",
     ]
     with watching(f"{job.request.variant.name}: libbpf and bpftool", log) as tick:
-        _make(job, "bpftool", command, log, tick)
-    _install(out / "bpftool", job.paths.bin / "bpftool")
+        run_make(job, "bpftool", command, log, tick)
+    install(out / "bpftool", job.paths.bin / "bpftool")
 
 
-def _build_selftests(job: Job) -> None:
-    """Build the series' own selftests into one program."""
-    tests = _tests(job.trees)
+def selftests(job: Job, tests: Sequence[str], extras: Sequence[str] = ()) -> None:
+    """Build selftests of the job's `tree` into one program.
+
+    Args:
+        job: where from and where to.
+        tests: the files of prog_tests/, without their .c.
+        extras: what the tests start besides, to lie beside the program.
+    """
     if not tests:
         say(f"{job.request.variant.name}: the series brings no selftests")
         job.paths.runner.unlink(missing_ok=True)
         return
-    log = _fresh(job.log("selftests"))
+    log = fresh(job.log("selftests"))
     out = job.paths.root / "selftests"
     out.mkdir(parents=True, exist_ok=True)
     command = [
@@ -313,10 +330,12 @@ def _build_selftests(job: Job) -> None:
         f"CLANG={_ccache()}clang",
         f"OUT={out}",
         f"TESTS={' '.join(tests)}",
+        f"EXTRAS={' '.join(extras)}",
     ]
     with watching(f"{job.request.variant.name}: selftests", log) as tick:
-        _make(job, "selftests", command, log, tick)
-    _install(out / "lsm_tests", job.paths.runner)
+        run_make(job, "selftests", command, log, tick)
+    for name in (job.paths.runner.name, *extras):
+        install(out / name, job.paths.bin / name)
 
 
 def _tests(trees: tree.Trees) -> tuple[str, ...]:
@@ -335,7 +354,7 @@ def _tests(trees: tree.Trees) -> tuple[str, ...]:
     )
 
 
-def _make(
+def run_make(
     job: Job,
     what: str,
     command: Sequence[str],
@@ -421,7 +440,7 @@ def _write_manifest(job: Job, seconds: float) -> None:
             "total": round(seconds, 1),
         },
     }
-    _replace(job.paths.manifest, (json.dumps(manifest, indent=2) + "\n").encode())
+    replace(job.paths.manifest, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
 def _rounded(times: Mapping[str, float]) -> dict[str, float]:
@@ -439,10 +458,10 @@ def _load(path: Path) -> dict[str, object]:
 
 
 def _save(path: Path, content: Mapping[str, object]) -> None:
-    _replace(path, (json.dumps(content, indent=2) + "\n").encode())
+    replace(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write a file so that nobody ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
@@ -450,7 +469,7 @@ def _replace(path: Path, content: bytes) -> None:
     fresh.replace(path)
 
 
-def _install(path: Path, place: Path) -> None:
+def install(path: Path, place: Path) -> None:
     """Copy a program so that nobody ever sees half of it."""
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.with_name(place.name + ".new")
@@ -458,7 +477,7 @@ def _install(path: Path, place: Path) -> None:
     fresh.replace(place)
 
 
-def _fresh(log: Path) -> Path:
+def fresh(log: Path) -> Path:
     """An empty log, its folder made."""
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")

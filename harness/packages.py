@@ -77,6 +77,14 @@ VM = (
     # In the guest, it makes the ports over which vng runs a script.
     Need("udev", command="udevadm"),
 )
+#: For the suite `upstream`, besides: what the kernel's own selftests call in the guest.
+SUITE = (
+    Need("e2fsprogs", command="mkfs.ext4"),
+    Need("fsverity", command="fsverity"),
+    Need("keyutils", command="keyctl"),
+    Need("openssl", command="openssl"),
+    Need("mount", command="losetup"),
+)
 
 
 def search_path() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from harness import elf
 from harness.errors import KrsiError
 from harness.model import ROOT, BuildPaths
+from harness.parity import Column
 from harness.selftests import Item
 from harness.splat import Frame, Splat, frame_of
 from harness.verdict import Verdict
@@ -80,6 +81,8 @@ def read_manifest(paths: BuildPaths) -> Mapping[str, Any]:
 def results(
     variants: Sequence[VariantRecord],
     *,
+    suite: str,
+    outcomes: Mapping[str, Column],
     accel: str,
     started: datetime,
     seconds: float,
@@ -91,6 +94,7 @@ def results(
     """
     return {
         "schema": SCHEMA,
+        "suite": suite,
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "exit_code": exit_code,
@@ -103,6 +107,12 @@ def results(
             _item(record.name, item, verdict)
             for record in variants
             for item, verdict in record.verdicts.items()
+        ],
+        "subtests": [
+            {"name": name, "variant": variant, "status": found.status.value, "why": found.why}
+            for variant, column in outcomes.items()
+            for name, found in column.items()
+            if "/" in name
         ],
         "strays": [
             {"variant": record.name, **_splat(found)}

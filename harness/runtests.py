@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import accel, proc, report, selftests, vm
-from harness.errors import BuildError, InfraError, UsageError
+from harness import accel, proc, report, selftests, suites, vm
+from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
 from harness.selftests import Item
@@ -29,6 +29,10 @@ _VM_DIED = 255
 _EPILOG = """\
 NAME is a C test (lsm_attach), one of its subtests (lsm_attach/pin), or a shell pattern.
 
+The suite `upstream` is what the kernel itself has for LSM programs, from the unpatched tree: what
+passes on the kernel `upstream` has to pass on the others, too; policy/parity.txt lists what may
+not.
+
 exit status:
   0 all passed, 1 a test failed, 2 wrong usage, 3 the kernel is not built,
   4 the infrastructure failed (no boot, a tool is missing), 130 interrupted
@@ -39,6 +43,7 @@ exit status:
 class Options:
     """The command line, checked."""
 
+    suite: str
     variants: tuple[str, ...]
     names: tuple[str, ...]
     expression: str
@@ -58,6 +63,12 @@ def parse(argv: Sequence[str]) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to run (default: all)")
+    parser.add_argument(
+        "--suite",
+        choices=tuple(suites.SUITES),
+        default=next(iter(suites.SUITES)),
+        help="whose tests: the series' own (default), or those that the kernel had before",
+    )
     parser.add_argument(
         "--kernel",
         metavar="VARIANT[,VARIANT]",
@@ -85,6 +96,7 @@ def parse(argv: Sequence[str]) -> Options:
     if args.timeout is not None and args.timeout <= 0:
         parser.error("--timeout must be more than 0 seconds")
     return Options(
+        suite=args.suite,
         variants=_variants(args.kernel),
         names=tuple(args.names),
         expression=args.k,
@@ -108,24 +120,14 @@ def _variants(text: str) -> tuple[str, ...]:
     return names
 
 
-def built(variant: str, paths: BuildPaths) -> BuildPaths:
-    """The paths of a variant that is ready to boot; otherwise BuildError with the way out."""
-    for path in (paths.bzimage, paths.runner):
-        if not path.exists():
-            raise BuildError(
-                f"kernel '{variant}' is not built ({path} is missing): "
-                f"run 'make kernel VARIANT={variant}'"
-            )
-    return paths
-
-
 def pytest_arguments(options: Options, folder: Path | None, cwd: Path) -> list[str]:
     """Build pytest's command line: no configuration but ours, no plugin nobody asked for."""
     arguments = ["-c", os.devnull, f"--rootdir={cwd}", "-p", "no:cacheprovider", "--no-header"]
     if options.list_only:
         arguments += ["--collect-only", "-q"]
     else:
-        arguments += ["-v", "-ra", "--junit-prefix=krsi", "-o", "junit_suite_name=krsi"]
+        suite = options.suite
+        arguments += ["-v", "-ra", f"--junit-prefix={suite}", "-o", f"junit_suite_name={suite}"]
         arguments += [f"--junitxml={folder}/junit.xml"] if folder else []
     if options.stop_early:
         arguments.append("-x")
@@ -153,12 +155,15 @@ def main(argv: Sequence[str]) -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     if options.shell:
         return shell(options)
-    tests = selftests.discover()
-    items = {variant: selftests.choose(tests, options.names) for variant in options.variants}
+    suite = suites.SUITES[options.suite]()
+    items = {
+        variant: selftests.choose(suite.tests, options.names)
+        for variant in suite.order(options.variants)
+    }
     if options.list_only:
-        plugin = Plugin(items, tests, None)
+        plugin = Plugin(items, suite.tests, None)
         return _nothing_matched(options, _pytest(options, None, plugin))
-    return test(options, tests, items)
+    return test(options, suite, items)
 
 
 def _pytest(options: Options, folder: Path | None, plugin: Plugin) -> int:
@@ -172,15 +177,12 @@ def _nothing_matched(options: Options, answer: int) -> int:
     return code
 
 
-def test(
-    options: Options,
-    tests: Sequence[selftests.Selftest],
-    items: dict[str, tuple[Item, ...]],
-) -> int:
+def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...]]) -> int:
     """Run the items and leave a report. Returns the exit status."""
     started = datetime.now(UTC)
     begin = time.monotonic()
-    paths = {variant: built(variant, BuildPaths.of(variant)) for variant in options.variants}
+    paths = {variant: BuildPaths.of(variant) for variant in items}
+    programs = suite.programs(tuple(items))
     known = POLICY / "known-failures.txt"
     vng = vm.find_vng()
     answer = accel.choose(options.accel, paths[options.variants[0]].bzimage)
@@ -197,10 +199,17 @@ def test(
     def make(variant: str, chosen: Sequence[Item]) -> VariantSession:
         resolver = report.Resolver(paths[variant].vmlinux)
         return VariantSession(
-            variant, paths[variant], chosen, tests, settings=settings, resolve=resolver
+            variant,
+            paths[variant],
+            chosen,
+            suite.tests,
+            settings=settings,
+            program=programs[variant],
+            judge=suite.judge(variant),
+            resolve=resolver,
         )
 
-    plugin = Plugin(items, tests, make)
+    plugin = Plugin(items, suite.tests, make)
     try:
         outcome = _pytest(options, settings.reports, plugin)
     finally:
@@ -218,12 +227,15 @@ def test(
     )
     content = report.results(
         records,
+        suite=suite.name,
+        outcomes=suite.outcomes(),
         accel=str(answer),
         started=started,
         seconds=time.monotonic() - begin,
         exit_code=code,
     )
     report.write(settings.reports / "results.json", content)
+    print("\n".join(suite.conclude(settings.reports)), flush=True)
     print(f"report: {_relative(settings.reports)}", flush=True)
     return code
 
@@ -240,7 +252,8 @@ def shell(options: Options) -> int:
     variant = options.variants[0]
     if len(options.variants) > 1 or options.names or options.expression:
         raise UsageError("--shell takes one --kernel and no test")
-    paths = built(variant, BuildPaths.of(variant))
+    paths = BuildPaths.of(variant)
+    program = suites.SUITES[options.suite]().programs([variant])[variant]
     vng = vm.find_vng()
     answer = accel.choose(options.accel, paths.bzimage)
     folder = paths.root / "shell"
@@ -249,9 +262,10 @@ def shell(options: Options) -> int:
         name=f"krsi-{variant}",
         bzimage=paths.bzimage,
         share=folder,
-        bin=paths.bin,
+        bin=program.bin,
         console=folder / "console.log",
         accel=answer.accel,
+        setup=program.setup,
     )
     script = folder / "sh"
     script.write_text(vm.shell_script(machine), "utf-8")

@@ -22,11 +22,19 @@ _SUBTEST = re.compile(r"\btest__start_subtest\s*\(\s*\"((?:\\.|[^\"\\])*)\"\s*\)
 
 @dataclass(frozen=True)
 class Selftest:
-    """One file of prog_tests/: the test is called like the file."""
+    """One test: a file of prog_tests/ that is called like it, or a function in one.
+
+    Attributes:
+        name: of the test.
+        subtests: those that are known from the source.
+        source: where it stands.
+        closed: `subtests` are all there are; otherwise what the test reports is taken as it comes.
+    """
 
     name: str
     subtests: tuple[str, ...]
     source: Path
+    closed: bool = True
 
     @property
     def items(self) -> tuple["Item", ...]:

@@ -46,12 +46,31 @@ class Settings:
     reports: Path
 
 
+@dataclass(frozen=True)
+class Program:
+    """What runs the tests in the guest.
+
+    Attributes:
+        runner: the program that holds the tests, and is started in its own folder.
+        bin: first on PATH.
+        setup: see `Machine`.
+    """
+
+    runner: Path
+    bin: Path
+    setup: tuple[str, ...] = ()
+
+
+Judge = Callable[[Item, Verdict, Sequence[Evidence]], Verdict]
+"""From an item, the verdict on it taken alone and the evidence, to the verdict that stands."""
+
+
 def guest_script(runner: Path, report: Path, test: str, names: Sequence[str], limit: float) -> str:
     """The shell script that runs one test between two lines in the kernel's log. Pure."""
     command = [str(runner), "--kmsg", f"--timeout={limit:.0f}", f"--output={report}", "--", *names]
     return (
         f"echo '<5>krsi: begin {test}' >/dev/kmsg; "
-        f"{shlex.join(command)}; status=$?; "
+        f"cd {shlex.quote(str(runner.parent))} && {shlex.join(command)}; status=$?; "
         f"echo '<5>krsi: end {test}' >/dev/kmsg; exit $status"
     )
 
@@ -195,9 +214,14 @@ class VariantSession:
         tests: Sequence[Selftest],
         *,
         settings: Settings,
+        program: Program | None = None,
+        judge: Judge | None = None,
         resolve: Callable[[Splat], Splat] = lambda splat: splat,
     ) -> None:
-        """Nothing is booted before the first verdict is asked for."""
+        """Nothing is booted before the first verdict is asked for.
+
+        Without `program` it is the variant's own; without `judge` known failures are excused.
+        """
         self.variant = variant
         self.release = ""
         self.error: InfraError | None = None
@@ -208,6 +232,8 @@ class VariantSession:
         self._tests = {test.name: test for test in tests}
         self._waiting = list(items)
         self._settings = settings
+        self._program = program or Program(paths.runner, paths.bin)
+        self._judge = judge or self._excuse_known
         self._resolve = resolve
         self._vm: Vm | None = None
         self._verdicts: dict[Item, Verdict] = {}
@@ -287,7 +313,7 @@ class VariantSession:
             wanted,
             self._settings,
             vm.machine.share / f"{test}{suffix}.ktap",
-            self._paths.runner,
+            self._program.runner,
             self._log_seen,
         )
         self._since = time.monotonic()
@@ -349,11 +375,14 @@ class VariantSession:
             tuple(map(self._resolve, reached.splats)),
             round(seconds, 3),
         )
-        reached = verdict.excuse(reached, self.variant, item, self._settings.known)
+        reached = self._judge(item, reached, self._runs.get(item.test, ()))
         self._verdicts[item] = reached
         if item in self._waiting:
             self._waiting.remove(item)
         return reached
+
+    def _excuse_known(self, item: Item, reached: Verdict, _: Sequence[Evidence]) -> Verdict:
+        return verdict.excuse(reached, self.variant, item, self._settings.known)
 
     def _machine(self) -> Vm:
         """The running machine, or a new one. Raises InfraError when it does not come up."""
@@ -369,9 +398,10 @@ class VariantSession:
             name=f"krsi-{self.variant}",
             bzimage=self._paths.bzimage,
             share=share,
-            bin=self._paths.bin,
+            bin=self._program.bin,
             console=console,
             accel=self._settings.accel,
+            setup=self._program.setup,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
         try:

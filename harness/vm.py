@@ -56,6 +56,7 @@ class Machine:
         accel: who executes the guest's instructions.
         memory: in QEMU's notation.
         cpus: how many.
+        setup: a command that prepares the guest, run once; without success there is no machine.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Machine:
     accel: Accel
     memory: str = "2G"
     cpus: int = 2
+    setup: tuple[str, ...] = ()
 
 
 def _common(machine: Machine) -> list[str]:
@@ -97,7 +99,8 @@ def _qemu_options(machine: Machine, *more: str) -> list[str]:
 def _prepare(machine: Machine) -> str:
     """Shell commands that every session in the guest begins with."""
     path = f"export PATH={shlex.quote(str(machine.bin))}:$PATH"
-    return f"mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf; {path}"
+    commands = f"mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf; {path}"
+    return f"{commands}; {shlex.join(machine.setup)} || exit 1" if machine.setup else commands
 
 
 def script_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:

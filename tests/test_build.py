@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from fakes import DEVELOPER, Project, fake_tool
-from harness import build, elf, fingerprint, packages, tree
+from fakes import DEVELOPER, Project, fake_tool, write_tree
+from harness import build, client, elf, fingerprint, packages, tree, upstream
 from harness.errors import BuildError, InfraError, UsageError
 from harness.model import VARIANTS, BuildPaths
 
@@ -27,6 +27,10 @@ bzImage) {bzimage}; mkdir -p $out/arch/x86/boot; : >$out/arch/x86/boot/bzImage; 
 esac; done
 [ -z "$output" ] || {{ : >${{output}}bpftool; : >${{libbpf}}libbpf.a; }}
 [ -z "$tests" ] || : >$tests/lsm_tests
+[ -z "$tests" ] || : >$tests/setup.sh
+case "$*" in *" modules") for word; do case "$word" in
+M=*) : >${{word#M=}}/bpf_testmod.ko ;;
+esac; done ;; esac
 """
 
 
@@ -231,3 +235,62 @@ def test_fingerprints_see_edits_where_they_count(project: Project) -> None:
     (repo.path / "security/new.c").write_text("new", encoding="utf-8")
     repo.run("checkout", "--quiet", "security/security.c", env=DEVELOPER)
     assert fingerprint.of_tree(repo, only=("security/",)) not in (security, edited)
+
+
+SUITE = upstream.Suite(("x", "y"), (), ("setup.sh",))
+
+
+def give_selftests(project: Project) -> None:
+    """Let the base have the test module."""
+    write_tree(project.src, {f"{upstream.FOLDER}/bpf_testmod/bpf_testmod.c": "module\n"})
+
+
+def test_the_client_is_built_once_and_the_module_for_each_kernel(
+    project: Project, machine: Callable[..., Path]
+) -> None:
+    give_selftests(project)
+    calls = machine()
+    run(project, "upstream")
+    run(project, "krsi")
+    calls.unlink()
+    made = client.make(SUITE, ("upstream", "krsi"), project.build)
+    text = calls.read_text(encoding="utf-8")
+    assert text.count("TESTS=x y") == 1
+    assert text.count(f"KSRC={project.build / 'src-upstream'}") == 1
+    for variant, source in (("upstream", "src-upstream"), ("krsi", "tree")):
+        module = project.build / variant / "testmod"
+        assert made.modules[variant] == module / "bpf_testmod.ko"
+        assert (module / "bpf_testmod.c").read_text(encoding="utf-8") == "module\n"
+        assert f"-C {project.build / source} O={project.build / variant / 'kernel'}" in text
+    assert (made.paths.bin / "setup.sh").is_file()
+    assert (made.paths.bin / "bpftool").is_file()
+    client.make(SUITE, ("upstream", "krsi"), project.build)
+    assert calls.read_text(encoding="utf-8") == text
+
+
+def test_another_kernel_needs_another_module_and_no_other_client(
+    project: Project, machine: Callable[..., Path]
+) -> None:
+    give_selftests(project)
+    calls = machine()
+    run(project, "upstream")
+    client.make(SUITE, ("upstream",), project.build)
+    calls.unlink()
+    BuildPaths.of("upstream", project.build).vmlinux.write_text("other\n", encoding="utf-8")
+    client.make(SUITE, ("upstream",), project.build)
+    text = calls.read_text(encoding="utf-8")
+    assert " modules\n" in text
+    assert "TESTS=" not in text
+
+
+def test_a_client_needs_its_kernel(project: Project, machine: Callable[..., Path]) -> None:
+    give_selftests(project)
+    machine()
+    with pytest.raises(BuildError, match="make kernel VARIANT=upstream"):
+        client.sources(project.build)
+    run(project, "upstream")
+    with pytest.raises(BuildError, match=r"'krsi' is not built .* 'make kernel VARIANT=krsi'"):
+        client.make(SUITE, ("krsi",), project.build)
+    shutil.rmtree(project.build / "upstream")
+    with pytest.raises(BuildError, match="make kernel VARIANT=upstream"):
+        client.make(SUITE, ("krsi",), project.build)

@@ -51,6 +51,7 @@ def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def options(**changes: Any) -> runtests.Options:
     settings: dict[str, Any] = {
+        "suite": "krsi",
         "variants": ("krsi",),
         "names": (),
         "expression": "",

@@ -9,6 +9,7 @@ import pytest
 
 from harness import report
 from harness.model import BuildPaths, Status
+from harness.parity import Outcome
 from harness.report import VariantRecord
 from harness.selftests import Item
 from harness.splat import Frame, Splat
@@ -39,10 +40,20 @@ NOON = datetime(2026, 1, 2, 12, 0, tzinfo=timezone(timedelta(hours=1)))
 
 def test_results() -> None:
     content = report.results(
-        [RECORD], accel="tcg (why)", started=NOON, seconds=3.14159, exit_code=1
+        [RECORD],
+        suite="krsi",
+        outcomes={"krsi": {"a": Outcome(Status.FAIL), "a/b": Outcome(Status.SKIP, "tired")}},
+        accel="tcg (why)",
+        started=NOON,
+        seconds=3.14159,
+        exit_code=1,
     )
     content = json.loads(json.dumps(content))
     assert content["schema"] == report.SCHEMA
+    assert content["suite"] == "krsi"
+    assert content["subtests"] == [
+        {"name": "a/b", "variant": "krsi", "status": "skip", "why": "tired"}
+    ]
     assert content["started"] == "2026-01-02T11:00:00+00:00"
     assert content["exit_code"] == 1
     environment = content["environment"]

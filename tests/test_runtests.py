@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import runtests
+from harness import runtests, suites
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
 
 
 def test_defaults() -> None:
     options = runtests.parse([])
+    assert options.suite == "krsi"
     assert options.variants == ("krsi",)
     assert options.accel == "auto"
     assert options.names == ()
@@ -50,7 +51,15 @@ def test_unknown_variants(text: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--accel", "xen"], ["--no-such"], ["--timeout", "0"], ["--timeout", "x"], ["-k"]]
+    "argv",
+    [
+        ["--suite", "x"],
+        ["--accel", "xen"],
+        ["--no-such"],
+        ["--timeout", "0"],
+        ["--timeout", "x"],
+        ["-k"],
+    ],
 )
 def test_wrong_usage_is_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -68,14 +77,14 @@ def test_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_kernel_that_is_not_built_is_named_with_the_way_out(tmp_path: Path) -> None:
     paths = BuildPaths.of("audit", tmp_path)
     with pytest.raises(BuildError, match="make kernel VARIANT=audit"):
-        runtests.built("audit", paths)
+        suites.built("audit", paths)
     paths.bzimage.parent.mkdir(parents=True)
     paths.bzimage.touch()
     with pytest.raises(BuildError, match="lsm_tests is missing"):
-        runtests.built("audit", paths)
+        suites.built("audit", paths)
     paths.bin.mkdir()
     paths.runner.touch()
-    assert runtests.built("audit", paths) == paths
+    assert suites.built("audit", paths) == paths
 
 
 def test_a_shell_takes_no_tests() -> None:

@@ -265,6 +265,7 @@ def test_guest_script_quotes_and_marks() -> None:
     script = session.guest_script(Path("/b in/lsm_tests"), Path("/r/x"), "lsm_x", ["lsm_x/a*"], 5.0)
     assert script == (
         "echo '<5>krsi: begin lsm_x' >/dev/kmsg; "
-        "'/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; status=$?; "
+        "cd '/b in' && '/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; "
+        "status=$?; "
         "echo '<5>krsi: end lsm_x' >/dev/kmsg; exit $status"
     )

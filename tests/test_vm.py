@@ -44,6 +44,22 @@ def machine(folder: Path, **changes: object) -> Machine:
     return Machine(**(settings | changes))  # type: ignore[arg-type]
 
 
+def test_a_guest_is_set_up_before_it_is_ready(tmp_path: Path) -> None:
+    prepared = machine(tmp_path, setup=("sh", "/a b/guest.sh"))
+    words = vm.script_argv(Path("/v/vng"), prepared, Marker("head", "tail"))
+    script = next(word for word in words if word.startswith("--exec="))
+    assert "; sh '/a b/guest.sh' || exit 1; printf" in script
+
+
+def test_a_guest_that_cannot_be_set_up_does_not_boot(tmp_path: Path) -> None:
+    broken = machine(tmp_path, setup=("sh", "-c", "echo no loop device; exit 3"))
+    with (
+        pytest.raises(BootError, match="no loop device"),
+        Vm(broken, DEADLINES, fake_vng(tmp_path)),
+    ):
+        pass
+
+
 def test_script_argv(tmp_path: Path) -> None:
     argv = vm.script_argv(Path("/v/vng"), machine(Path("/r")), Marker("head", "tail"))
     assert argv == [

@@ -1,0 +1,145 @@
+"""The unmodified client: selftests, libbpf and bpftool of the base, built once for all kernels.
+
+It is made for the kernel that it comes with, the variant `upstream`; on every other one it runs as
+any program does that was compiled before that kernel existed. Only the test module belongs to one
+kernel: its source is the client's, too, and it is built against each.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import fingerprint, packages, tree, upstream
+from harness.build import (
+    Job,
+    Request,
+    exclusive,
+    fresh,
+    kbuild,
+    phase,
+    recipe,
+    replace,
+    run_make,
+    selftests,
+    toolchain,
+    tools_and_selftests,
+)
+from harness.errors import BuildError
+from harness.git import Repo
+from harness.model import ROOT, VARIANTS, BuildPaths, Variant
+from harness.progress import say, watching
+
+BASE = "upstream"
+MODULE = "bpf_testmod"
+_NAME = Variant("suite", "none", "the kernel's own selftests")
+
+
+@dataclass(frozen=True)
+class Client:
+    """What was built.
+
+    Attributes:
+        paths: of the client; its `bin` holds all that the tests need to run.
+        modules: the test module of each kernel.
+    """
+
+    paths: BuildPaths
+    modules: dict[str, Path]
+
+
+def sources(build: Path = ROOT / "build") -> Path:
+    """Where the base lies, unpatched.
+
+    Raises:
+        BuildError: it was never checked out.
+    """
+    folder = build / f"src-{BASE}"
+    if not (folder / upstream.FOLDER).is_dir():
+        raise BuildError(f"{folder} is missing: run 'make kernel VARIANT={BASE}'")
+    return folder
+
+
+def make(suite: upstream.Suite, variants: Sequence[str], build: Path = ROOT / "build") -> Client:
+    """Build what has changed of the client, and of the module for each of the kernels.
+
+    Raises:
+        BuildError: a kernel is not built, or something did not compile.
+        InfraError: something the machine should have is missing.
+    """
+    packages.ensure((*packages.KERNEL, *packages.VM, *packages.SUITE), say)
+    with exclusive(build), _timed() as jobs:
+        client = _job(_NAME, build)
+        jobs.append(client)
+        _copy_types(_job(VARIANTS[BASE], build), client)
+        tools_and_selftests(client, lambda: selftests(client, suite.files, suite.extras))
+        modules = {}
+        for variant in variants:
+            jobs.append(_job(VARIANTS[variant], build))
+            modules[variant] = _module(jobs[-1])
+    return Client(client.paths, modules)
+
+
+@contextmanager
+def _timed() -> Iterator[list[Job]]:
+    """Collects jobs, and says how long they took, if they took any time."""
+    jobs: list[Job] = []
+    yield jobs
+    seconds = sum(sum(job.times.values()) for job in jobs)
+    if seconds:
+        say(f"{_NAME.name}: built in {seconds:.0f} s")
+
+
+def _job(variant: Variant, build: Path) -> Job:
+    """A build of something from sources that `make kernel` has put in place."""
+    state = tree.load(Repo(build / "tree"))
+    if state is None:
+        raise BuildError(f"there are no sources yet: run 'make kernel VARIANT={BASE}'")
+    base = Repo(sources(build))
+    own = {"all": "tree", "none": base.path.name}.get(variant.series, f"src-{variant.name}")
+    trees = tree.Trees(state, base, Repo(build / own), developed=False)
+    paths = BuildPaths.of(variant.name, build)
+    return Job(Request(variant, build=build), paths, trees, toolchain())
+
+
+def _copy_types(base: Job, client: Job) -> None:
+    """Give the client the types of its own kernel, touched only when they change."""
+    _require_kernel(base)
+    types = base.btf.read_bytes()
+    if not client.btf.exists() or client.btf.read_bytes() != types:
+        replace(client.btf, types)
+
+
+def _require_kernel(job: Job) -> None:
+    for path in (job.paths.bzimage, job.paths.vmlinux, job.btf):
+        if not path.exists():
+            name = job.request.variant.name
+            why = f"kernel '{name}' is not built ({path} is missing)"
+            raise BuildError(f"{why}: run 'make kernel VARIANT={name}'")
+
+
+def _module(job: Job) -> Path:
+    """Build the test module for one kernel."""
+    _require_kernel(job)
+    out = job.paths.root / "testmod"
+    module = out / f"{MODULE}.ko"
+    origin = job.trees.tree.path / upstream.FOLDER / MODULE
+    key = fingerprint.of_words(
+        recipe(job),
+        fingerprint.of_folder(origin),
+        fingerprint.of_files(job.paths.root, [job.paths.vmlinux, job.paths.kernel / ".config"]),
+    )
+    phase(job, "testmod", key, [module], lambda: _build_module(job, origin, out))
+    return module
+
+
+def _build_module(job: Job, origin: Path, out: Path) -> None:
+    log = fresh(job.log("testmod"))
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(origin, out)
+    symbols = job.paths.kernel / "vmlinux.symvers"
+    with watching(f"{job.request.variant.name}: {MODULE}", log) as tick:
+        run_make(job, MODULE, kbuild(job, "modules_prepare"), log, tick)
+        extra = (f"M={out}", f"KBUILD_EXTRA_SYMBOLS={symbols}")
+        run_make(job, MODULE, kbuild(job, *extra, "modules"), log, tick)
