@@ -80,7 +80,7 @@ class Job:
     @property
     def btf(self) -> Path:
         """The raw BTF of the kernel; touched only when the types change."""
-        return self.paths.root / "vmlinux.btf"
+        return self.paths.btf
 
     def log(self, phase: str) -> Path:
         """Where the output of `phase` is kept."""

@@ -69,6 +69,11 @@ class BuildPaths:
         return self.kernel / "vmlinux"
 
     @property
+    def btf(self) -> Path:
+        """The raw BTF of the kernel; touched only when the types change."""
+        return self.root / "vmlinux.btf"
+
+    @property
     def bin(self) -> Path:
         """On PATH in the guest: bpftool and the selftest runner `lsm_tests`."""
         return self.root / "bin"

@@ -85,6 +85,18 @@ SUITE = (
     Need("openssl", command="openssl"),
     Need("mount", command="losetup"),
 )
+#: For `./run_tests.py --suite clients`: what is compiled needs these two …
+CLIENT_PARTS = (
+    Need("bpftool", file=Path("/usr/sbin/bpftool")),
+    Need("libbpf-dev", file=Path("/usr/include/bpf/libbpf.h")),
+)
+#: … and the clients are these. The guest sees them with the host's root.
+CLIENTS = (
+    *CLIENT_PARTS,
+    Need("python3-bpfcc", file=Path("/usr/lib/python3/dist-packages/bcc/__init__.py")),
+    Need("apparmor", file=Path("/sbin/apparmor_parser")),
+    Need("mmdebstrap", command="mmdebstrap"),
+)
 
 
 def search_path() -> str:

@@ -67,7 +67,8 @@ def parse(argv: Sequence[str]) -> Options:
         "--suite",
         choices=tuple(suites.SUITES),
         default=next(iter(suites.SUITES)),
-        help="whose tests: the series' own (default), or those that the kernel had before",
+        help="krsi: the C selftests of the series (default); clients: programs of others; "
+        "upstream: the C selftests that the kernel had before",
     )
     parser.add_argument(
         "--kernel",

@@ -28,12 +28,14 @@ class Selftest:
         name: of the test.
         subtests: those that are known from the source.
         source: where it stands.
+        options: what the kernel's command line must have for this test.
         closed: `subtests` are all there are; otherwise what the test reports is taken as it comes.
     """
 
     name: str
     subtests: tuple[str, ...]
     source: Path
+    options: tuple[str, ...] = ()
     closed: bool = True
 
     @property

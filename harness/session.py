@@ -51,12 +51,12 @@ class Program:
     """What runs the tests in the guest.
 
     Attributes:
-        runner: the program that holds the tests, and is started in its own folder.
+        command: takes the names of tests and leaves a report.
         bin: first on PATH.
         setup: see `Machine`.
     """
 
-    runner: Path
+    command: tuple[str, ...]
     bin: Path
     setup: tuple[str, ...] = ()
 
@@ -65,12 +65,14 @@ Judge = Callable[[Item, Verdict, Sequence[Evidence]], Verdict]
 """From an item, the verdict on it taken alone and the evidence, to the verdict that stands."""
 
 
-def guest_script(runner: Path, report: Path, test: str, names: Sequence[str], limit: float) -> str:
+def guest_script(
+    runner: Sequence[str], report: Path, test: str, names: Sequence[str], limit: float
+) -> str:
     """The shell script that runs one test between two lines in the kernel's log. Pure."""
-    command = [str(runner), "--kmsg", f"--timeout={limit:.0f}", f"--output={report}", "--", *names]
+    command = [*runner, "--kmsg", f"--timeout={limit:.0f}", f"--output={report}", "--", *names]
     return (
         f"echo '<5>krsi: begin {test}' >/dev/kmsg; "
-        f"cd {shlex.quote(str(runner.parent))} && {shlex.join(command)}; status=$?; "
+        f"{shlex.join(command)}; status=$?; "
         f"echo '<5>krsi: end {test}' >/dev/kmsg; exit $status"
     )
 
@@ -90,7 +92,7 @@ class TestRun:
     wanted: tuple[Item, ...]
     settings: Settings
     report: Path
-    runner: Path
+    runner: Sequence[str]
     offset: int
     ending: Ending = Ending.RUNNING
     status: int | None = None
@@ -232,7 +234,7 @@ class VariantSession:
         self._tests = {test.name: test for test in tests}
         self._waiting = list(items)
         self._settings = settings
-        self._program = program or Program(paths.runner, paths.bin)
+        self._program = program or Program((str(paths.runner),), paths.bin)
         self._judge = judge or self._excuse_known
         self._resolve = resolve
         self._vm: Vm | None = None
@@ -303,7 +305,7 @@ class VariantSession:
                 self._settle(item, verdict.of_subtest(evidence, item))
 
     def _start(self, test: str) -> None:
-        vm = self._machine()
+        vm = self._machine(self._tests[test].options)
         wanted = tuple(item for item in self._waiting if item.test == test)
         number = len(self._runs.setdefault(test, [])) + 1
         suffix = f"-{number}" if number > 1 else ""
@@ -313,7 +315,7 @@ class VariantSession:
             wanted,
             self._settings,
             vm.machine.share / f"{test}{suffix}.ktap",
-            self._program.runner,
+            self._program.command,
             self._log_seen,
         )
         self._since = time.monotonic()
@@ -384,10 +386,15 @@ class VariantSession:
     def _excuse_known(self, item: Item, reached: Verdict, _: Sequence[Evidence]) -> Verdict:
         return verdict.excuse(reached, self.variant, item, self._settings.known)
 
-    def _machine(self) -> Vm:
-        """The running machine, or a new one. Raises InfraError when it does not come up."""
+    def _machine(self, options: tuple[str, ...]) -> Vm:
+        """The running machine if it was booted with these `options`, or else a new one.
+
+        Raises InfraError when it does not come up.
+        """
         if self._vm is not None and self._vm.alive:
-            return self._vm
+            if self._vm.machine.options == options:
+                return self._vm
+            self.close()
         number = len(self.consoles) + 1
         suffix = f"-{number}" if number > 1 else ""
         share = self._settings.reports / self.variant
@@ -402,6 +409,7 @@ class VariantSession:
             console=console,
             accel=self._settings.accel,
             setup=self._program.setup,
+            options=options,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
         try:

@@ -1,13 +1,14 @@
 """Whose tests are run: those of the series, or those that the kernel had before it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from harness import client, parity, selftests, upstream
+from harness import client, clients, parity, selftests, upstream
 from harness.errors import BuildError
 from harness.model import ROOT, BuildPaths
+from harness.progress import say
 from harness.selftests import Selftest
 from harness.session import Judge, Program
 from harness.verdict import parse_known
@@ -62,7 +63,7 @@ class Own:
     def programs(self, variants: Sequence[str]) -> dict[str, Program]:
         """The runner that was built with the kernel."""
         paths = {variant: built(variant, BuildPaths.of(variant)) for variant in variants}
-        return {variant: Program(found.runner, found.bin) for variant, found in paths.items()}
+        return {name: Program((str(each.runner),), each.bin) for name, each in paths.items()}
 
     def judge(self, variant: str) -> Judge | None:
         """Nobody."""
@@ -77,6 +78,22 @@ class Own:
         """Nothing: pytest has said it."""
         del folder
         return []
+
+
+class Clients(Own):
+    """Programs of others, unmodified."""
+
+    name = "clients"
+
+    def __init__(self) -> None:
+        """Look which tests there are."""
+        self.tests = clients.discover()
+
+    def programs(self, variants: Sequence[str]) -> dict[str, Program]:
+        """What Debian has for them, and a runner of their own."""
+        paths = {variant: built(variant, BuildPaths.of(variant)) for variant in variants}
+        clients.prepare(tuple(paths.values()), say)
+        return {name: Program(clients.runner(each), each.bin) for name, each in paths.items()}
 
 
 class Upstream:
@@ -99,11 +116,10 @@ class Upstream:
     def programs(self, variants: Sequence[str]) -> dict[str, Program]:
         """One client for all, and a guest prepared with the kernel's own test module."""
         made = client.make(self._suite, variants)
+        command = (str(made.paths.runner),)
         return {
-            variant: Program(
-                made.paths.runner, made.paths.bin, ("sh", str(GUEST), str(made.modules[variant]))
-            )
-            for variant in variants
+            variant: Program(command, made.paths.bin, ("sh", str(GUEST), str(module)))
+            for variant, module in made.modules.items()
         }
 
     def judge(self, variant: str) -> Judge | None:
@@ -121,7 +137,7 @@ class Upstream:
         return self._comparison.summary()
 
 
-SUITES: dict[str, type[Own] | type[Upstream]] = {suite.name: suite for suite in (Own, Upstream)}
+SUITES: dict[str, Callable[[], Suite]] = {"krsi": Own, "clients": Clients, "upstream": Upstream}
 
 
 def built(variant: str, paths: BuildPaths) -> BuildPaths:

@@ -57,6 +57,7 @@ class Machine:
         memory: in QEMU's notation.
         cpus: how many.
         setup: a command that prepares the guest, run once; without success there is no machine.
+        options: for the kernel's command line, besides `KERNEL_OPTIONS`.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Machine:
     memory: str = "2G"
     cpus: int = 2
     setup: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 def _common(machine: Machine) -> list[str]:
@@ -112,7 +114,7 @@ def script_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
     return [
         str(vng),
         *_common(machine),
-        f"--append={' '.join(KERNEL_OPTIONS)}",
+        f"--append={' '.join((*KERNEL_OPTIONS, *machine.options))}",
         f"--exec={_prepare(machine)}; {said}; exec bash --norc --noprofile",
         *_qemu_options(machine, f"-set chardev.console.path={shlex.quote(str(machine.console))}"),
     ]

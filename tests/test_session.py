@@ -28,6 +28,7 @@ class Guest:
     subtests: tuple[str, ...] = ("a", "b", "c")
     ran: list[str] = field(default_factory=list)
     boots: int = 0
+    options: list[tuple[str, ...]] = field(default_factory=list)
     boot_error: str = ""
     after: str = ""
     last_words: str = "reboot: Power down"
@@ -56,24 +57,25 @@ class FakeChannel:
     def poll(self, *_: object) -> int | None:
         report = next(Path(word[9:]) for word in self.script if word.startswith("--output="))
         wanted = [word.strip("'") for word in self.script[self.script.index("--") + 1 :]]
-        self.log("krsi: begin lsm_x")
-        lines = ["KTAP version 1", "1..1", "    KTAP version 1", "    # Subtest: lsm_x"]
-        status = self.subtests(wanted, lines, report)
+        test = wanted[0].partition("/")[0]
+        self.log(f"krsi: begin {test}")
+        lines = ["KTAP version 1", "1..1", "    KTAP version 1", f"    # Subtest: {test}"]
+        status = self.subtests(test, wanted, lines, report)
         if status is not None:
-            self.log("krsi: end lsm_x")
+            self.log(f"krsi: end {test}")
         if self.guest.after:
             self.log(self.guest.after)
         return status
 
-    def subtests(self, wanted: list[str], lines: list[str], report: Path) -> int | None:
+    def subtests(self, test: str, wanted: list[str], lines: list[str], report: Path) -> int | None:
         number = failed = 0
         for name in self.guest.subtests:
-            if not {"lsm_x", f"lsm_x/{name}"} & set(wanted):
+            if not {test, f"{test}/{name}"} & set(wanted):
                 continue
             self.guest.ran.append(name)
             lines.append(f"    # running: {name}")
             report.write_text("\n".join(lines) + "\n")
-            self.log(f"lsm_tests: lsm_x/{name}")
+            self.log(f"lsm_tests: {test}/{name}")
             deed = self.guest.plan.get(name, "ok")
             if deed == "crash":
                 self.log("Kernel panic - not syncing: sysrq triggered crash")
@@ -88,7 +90,7 @@ class FakeChannel:
             number += 1
             failed += deed == "fail"
             lines.append(f"    {'not ok' if deed == 'fail' else 'ok'} {number} {name}")
-        lines += [f"    1..{number}", f"{'not ok' if failed else 'ok'} 1 lsm_x"]
+        lines += [f"    1..{number}", f"{'not ok' if failed else 'ok'} 1 {test}"]
         report.write_text("\n".join(lines) + "\n")
         return min(failed, 1)
 
@@ -106,6 +108,7 @@ class FakeVm:
 
     def __enter__(self) -> Self:
         self.guest.boots += 1
+        self.guest.options.append(self.machine.options)
         self.machine.console.touch()
         if self.guest.boot_error:
             raise BootError(self.guest.boot_error)
@@ -136,7 +139,10 @@ def make(guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(session, "_LOG_LAG", 0.1)
 
     def make(
-        *items: Item, known: tuple[KnownFailure, ...] = (), test: float = 60.0
+        *items: Item,
+        known: tuple[KnownFailure, ...] = (),
+        test: float = 60.0,
+        tests: tuple[Selftest, ...] = (TEST,),
     ) -> VariantSession:
         settings = Settings(
             vng=Path("vng"),
@@ -146,7 +152,7 @@ def make(guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             known=known,
             reports=tmp_path,
         )
-        return VariantSession("krsi", BuildPaths(tmp_path), items, [TEST], settings=settings)
+        return VariantSession("krsi", BuildPaths(tmp_path), items, tests, settings=settings)
 
     return make
 
@@ -261,11 +267,21 @@ def test_known_failures_spare_their_test(guest: Guest, make: Make) -> None:
     assert statuses(variant, *TEST.items) == expected
 
 
+def test_a_machine_boots_with_what_its_tests_need(guest: Guest, make: Make) -> None:
+    yama = ("lsm=yama",)
+    others = tuple(Selftest(name, ("a", "b", "c"), ROOT, yama) for name in ("lsm_y", "lsm_z"))
+    items = [item for test in (TEST, *others) for item in test.items]
+    variant = make(*items, tests=(TEST, *others))
+    assert statuses(variant, *items) == [Status.PASS] * 12
+    assert guest.options == [(), yama]
+    variant.close()
+    assert len(variant.consoles) == 2
+
+
 def test_guest_script_quotes_and_marks() -> None:
-    script = session.guest_script(Path("/b in/lsm_tests"), Path("/r/x"), "lsm_x", ["lsm_x/a*"], 5.0)
+    script = session.guest_script(["/b in/lsm_tests"], Path("/r/x"), "lsm_x", ["lsm_x/a*"], 5.0)
     assert script == (
         "echo '<5>krsi: begin lsm_x' >/dev/kmsg; "
-        "cd '/b in' && '/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; "
-        "status=$?; "
+        "'/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; status=$?; "
         "echo '<5>krsi: end lsm_x' >/dev/kmsg; exit $status"
     )

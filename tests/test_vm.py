@@ -77,6 +77,10 @@ def test_script_argv(tmp_path: Path) -> None:
         f"--exec={EXEC}",
         "--qemu-opts=-accel tcg,thread=single -set chardev.console.path=/r/console.log",
     ]
+    options = vm.script_argv(
+        Path("/v/vng"), machine(Path("/r"), options=("a=1", "b")), Marker.new()
+    )
+    assert any(word.startswith("--append=") and word.endswith(" a=1 b") for word in options)
     kvm = vm.script_argv(Path("/v/vng"), machine(tmp_path, accel="kvm"), Marker.new())
     assert "--disable-kvm" not in kvm
     assert not any("-accel" in word for word in kvm)

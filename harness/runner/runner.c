@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <getopt.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -325,12 +326,27 @@ static ssize_t write_stdout(void *cookie, const char *text, size_t len)
 	return write(STDOUT_FILENO, text, len);
 }
 
+/* Tests start programs that lie beside this one, as ./NAME. */
+static void enter_own_folder(void)
+{
+	char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (len < 0)
+		return;
+	path[len] = '\0';
+	*strrchr(path, '/') = '\0';
+	if (chdir(path))
+		perror("lsm_tests: chdir");
+}
+
 static void run_in_child(struct prog_test_def *test, int log_fd)
 {
 	static const cookie_io_functions_t to_stdout = { .write = write_stdout };
 	static struct test_state state;
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+	enter_own_folder();
 	/* The parent ends the whole session, should the test leave one. */
 	setsid();
 	dup2(null_fd, STDIN_FILENO);
