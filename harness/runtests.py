@@ -18,7 +18,7 @@ from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
 from harness.selftests import Item
-from harness.session import Settings, VariantSession
+from harness.session import Settings, VariantSession, test_environment
 from harness.splat import load_policy
 from harness.verdict import parse_known
 
@@ -32,6 +32,9 @@ NAME is a C test (lsm_attach), one of its subtests (lsm_attach/pin), or a shell 
 The suite `upstream` is what the kernel itself has for LSM programs, from the unpatched tree: what
 passes on the kernel `upstream` has to pass on the others, too; policy/parity.txt lists what may
 not.
+
+LSM_TEST_… of the environment reaches the C tests. What they repeat is not repeated often
+unless LSM_TEST_UPDATES=100000 or LSM_TEST_ROUNDS=100000 say so; allow for it by --timeout.
 
 exit status:
   0 all passed, 1 a test failed, 2 wrong usage, 3 the kernel is not built,
@@ -195,6 +198,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         policy=load_policy(POLICY),
         known=parse_known(known.read_text("utf-8"), str(known)),
         reports=report.new_folder(),
+        environment=test_environment(os.environ),
     )
 
     def make(variant: str, chosen: Sequence[Item]) -> VariantSession:

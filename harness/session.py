@@ -6,7 +6,7 @@ run yet is run in the new one. Nothing that has run is ever run again.
 
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ class Settings:
         policy: what is a splat.
         known: failures that are expected.
         reports: the folder of this session's report.
+        environment: variables that C tests read, see `test_environment`.
     """
 
     vng: Path
@@ -44,6 +45,7 @@ class Settings:
     policy: splat.Policy
     known: tuple[KnownFailure, ...]
     reports: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,25 @@ Judge = Callable[[Item, Verdict, Sequence[Evidence]], Verdict]
 """From an item, the verdict on it taken alone and the evidence, to the verdict that stands."""
 
 
+def test_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What C tests get to see of ours: LSM_TEST_*, mostly how often they are to do a thing."""
+    return {name: value for name, value in environ.items() if name.startswith("LSM_TEST_")}
+
+
 def guest_script(
-    runner: Sequence[str], report: Path, test: str, names: Sequence[str], limit: float
+    runner: Sequence[str],
+    report: Path,
+    test: str,
+    names: Sequence[str],
+    limit: float,
+    *,
+    environment: Mapping[str, str],
 ) -> str:
     """The shell script that runs one test between two lines in the kernel's log. Pure."""
     command = [*runner, "--kmsg", f"--timeout={limit:.0f}", f"--output={report}", "--", *names]
+    if environment:
+        settings = [f"{name}={value}" for name, value in sorted(environment.items())]
+        command = ["env", *settings, *command]
     return (
         f"echo '<5>krsi: begin {test}' >/dev/kmsg; "
         f"{shlex.join(command)}; status=$?; "
@@ -110,6 +126,7 @@ class TestRun:
             self.test.name,
             patterns(self.test, self.wanted),
             self.settings.deadlines.test,
+            environment=self.settings.environment,
         )
         try:
             self._marker = self.vm.channel.start(["sh", "-c", script], str(self._output_file))

@@ -279,9 +279,18 @@ def test_a_machine_boots_with_what_its_tests_need(guest: Guest, make: Make) -> N
 
 
 def test_guest_script_quotes_and_marks() -> None:
-    script = session.guest_script(["/b in/lsm_tests"], Path("/r/x"), "lsm_x", ["lsm_x/a*"], 5.0)
+    runner, report = ["/b in/lsm_tests"], Path("/r/x")
+    script = session.guest_script(runner, report, "lsm_x", ["lsm_x/a*"], 5.0, environment={})
     assert script == (
         "echo '<5>krsi: begin lsm_x' >/dev/kmsg; "
         "'/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; status=$?; "
         "echo '<5>krsi: end lsm_x' >/dev/kmsg; exit $status"
     )
+
+
+def test_guest_script_passes_the_tests_their_environment() -> None:
+    ours = {"HOME": "/root", "LSM_TEST_B": "2 3", "LSM_TEST_A": "1"}
+    theirs = session.test_environment(ours)
+    assert theirs == {"LSM_TEST_A": "1", "LSM_TEST_B": "2 3"}
+    script = session.guest_script(["/b"], Path("/r"), "x", ["x"], 5.0, environment=theirs)
+    assert "; env LSM_TEST_A=1 'LSM_TEST_B=2 3' /b --kmsg " in script
