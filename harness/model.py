@@ -15,11 +15,17 @@ class Variant:
         name: what the user types after ``VARIANT=`` and ``--kernel``.
         series: how much of kernel-patches/ is applied: "all", "removal" or "none".
         what: one line for ``--help``.
+        memory: of its machine, in QEMU's notation.
+        patience: how many times as long as the others it may take for everything.
+        finds_leaks: it has kmemleak, which is asked when its machine is about to end.
     """
 
     name: str
     series: str
     what: str
+    memory: str = "2G"
+    patience: int = 1
+    finds_leaks: bool = False
 
     @property
     def fragment(self) -> Path:
@@ -34,6 +40,14 @@ VARIANTS = {
         Variant("upstream", "none", "no patch: the BPF LSM that 6.12 has"),
         Variant("none", "removal", "only the removal patches: no BPF LSM at all"),
         Variant("audit", "all", "programs run, no verdict is applied"),
+        Variant(
+            "debug",
+            "all",
+            "KASAN, lockdep, kmemleak, fault injection",
+            memory="3G",
+            patience=5,
+            finds_leaks=True,
+        ),
     )
 }
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -202,16 +202,19 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
     )
 
     def make(variant: str, chosen: Sequence[Item]) -> VariantSession:
-        resolver = report.Resolver(paths[variant].vmlinux)
+        patience = VARIANTS[variant].patience
         return VariantSession(
-            variant,
+            VARIANTS[variant],
             paths[variant],
             chosen,
             suite.tests,
-            settings=settings,
+            settings=replace(
+                settings,
+                deadlines=vm.Deadlines.for_accel(answer.accel, options.timeout, patience),
+            ),
             program=programs[variant],
             judge=suite.judge(variant),
-            resolve=resolver,
+            resolve=report.Resolver(paths[variant].vmlinux),
         )
 
     plugin = Plugin(items, suite.tests, make)
@@ -271,6 +274,7 @@ def shell(options: Options) -> int:
         console=folder / "console.log",
         accel=answer.accel,
         setup=program.setup,
+        memory=VARIANTS[variant].memory,
     )
     script = folder / "sh"
     script.write_text(vm.shell_script(machine), "utf-8")

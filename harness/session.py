@@ -14,11 +14,17 @@ from pathlib import Path
 from harness import ktap, splat, verdict
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
-from harness.model import BuildPaths, Status
+from harness.model import BuildPaths, Status, Variant
 from harness.selftests import Item, Selftest, patterns
 from harness.splat import Splat
 from harness.verdict import Ending, Evidence, KnownFailure, Verdict
 from harness.vm import Accel, BootError, Deadlines, Machine, Vm
+
+_LEAKS = (
+    "leaks=/sys/kernel/debug/kmemleak; sleep 6; echo scan >$leaks; echo scan >$leaks; "
+    'while IFS= read -r line; do echo "$line" >/dev/kmsg; done <$leaks'
+)
+"""Memory is no leak in its first five seconds, nor before two scans have missed it."""
 
 _POLL = 0.05
 _LOG_LAG = 2.0
@@ -227,7 +233,7 @@ class VariantSession:
 
     def __init__(
         self,
-        variant: str,
+        variant: Variant,
         paths: BuildPaths,
         items: Sequence[Item],
         tests: Sequence[Selftest],
@@ -241,12 +247,13 @@ class VariantSession:
 
         Without `program` it is the variant's own; without `judge` known failures are excused.
         """
-        self.variant = variant
+        self.variant = variant.name
         self.release = ""
         self.error: InfraError | None = None
         self.notes: list[str] = []
         self.strays: tuple[splat.Splat, ...] = ()
         self.consoles: list[Path] = []
+        self._kernel = variant
         self._paths = paths
         self._tests = {test.name: test for test in tests}
         self._waiting = list(items)
@@ -290,6 +297,8 @@ class VariantSession:
         if self._vm is None:
             return
         vm, self._vm = self._vm, None
+        if self._kernel.finds_leaks:
+            self._look_for_leaks(vm)
         vm.end()
         self._after(vm)
 
@@ -299,6 +308,15 @@ class VariantSession:
         if self._vm is not None:
             self._vm.end(kill=True)
             self._vm = None
+
+    def _look_for_leaks(self, vm: Vm) -> None:
+        """Have the kernel log which memory nobody refers to any more."""
+        try:
+            vm.channel.run(_LEAKS, self._settings.deadlines.test)
+        except GuestGoneError:
+            pass
+        except TimeoutError:
+            self.notes.append("the search for leaked memory did not end")
 
     def _after(self, vm: Vm) -> None:
         """Look for splats that no test has answered for: after the last test's end."""
@@ -427,6 +445,7 @@ class VariantSession:
             accel=self._settings.accel,
             setup=self._program.setup,
             options=options,
+            memory=self._kernel.memory,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
         try:

@@ -10,7 +10,7 @@ import pytest
 from harness import session, splat
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
-from harness.model import ROOT, BuildPaths, Status
+from harness.model import ROOT, VARIANTS, BuildPaths, Status
 from harness.selftests import Item, Selftest
 from harness.session import Settings, VariantSession
 from harness.verdict import KnownFailure
@@ -32,6 +32,7 @@ class Guest:
     boot_error: str = ""
     after: str = ""
     last_words: str = "reboot: Power down"
+    leaks: tuple[str, ...] = ()
 
 
 class FakeChannel:
@@ -47,8 +48,11 @@ class FakeChannel:
         self.script = argv[2].split("; ")[1].split()
         return Marker.new()
 
-    def run(self, *_: object) -> None:
-        raise TimeoutError
+    def run(self, command: str, _: float) -> None:
+        if "kmemleak" not in command:
+            raise TimeoutError
+        for line in self.guest.leaks:
+            self.log(line)
 
     def log(self, line: str) -> None:
         with self.machine.console.open("a") as file:
@@ -143,6 +147,7 @@ def make(guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         known: tuple[KnownFailure, ...] = (),
         test: float = 60.0,
         tests: tuple[Selftest, ...] = (TEST,),
+        variant: str = "krsi",
     ) -> VariantSession:
         settings = Settings(
             vng=Path("vng"),
@@ -152,7 +157,9 @@ def make(guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             known=known,
             reports=tmp_path,
         )
-        return VariantSession("krsi", BuildPaths(tmp_path), items, tests, settings=settings)
+        return VariantSession(
+            VARIANTS[variant], BuildPaths(tmp_path), items, tests, settings=settings
+        )
 
     return make
 
@@ -294,3 +301,17 @@ def test_guest_script_passes_the_tests_their_environment() -> None:
     assert theirs == {"LSM_TEST_A": "1", "LSM_TEST_B": "2 3"}
     script = session.guest_script(["/b"], Path("/r"), "x", ["x"], 5.0, environment=theirs)
     assert "; env LSM_TEST_A=1 'LSM_TEST_B=2 3' /b --kmsg " in script
+
+
+def test_leaks_are_looked_for_where_the_kernel_can_find_them(guest: Guest, make: Make) -> None:
+    guest.leaks = (
+        "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+        "unreferenced object 0xffff888004242400 (size 192):",
+        '  comm "lsm_tests", pid 77, jiffies 4294900000',
+    )
+    plain, debug = make(*TEST.items), make(*TEST.items, variant="debug")
+    for variant in plain, debug:
+        assert statuses(variant, *TEST.items) == [Status.PASS] * len(TEST.items)
+        variant.close()
+    assert not plain.strays
+    assert {stray.kind for stray in debug.strays} == {"leak"}

@@ -40,6 +40,7 @@ def machine(folder: Path, **changes: object) -> Machine:
         "bin": folder / "bin",
         "console": folder / "console.log",
         "accel": "tcg",
+        "memory": "2G",
     }
     return Machine(**(settings | changes))  # type: ignore[arg-type]
 
@@ -161,3 +162,10 @@ def test_an_exception_ends_the_machine_at_once(
 def test_deadlines_differ_by_accelerator() -> None:
     assert Deadlines.for_accel("kvm").boot < Deadlines.for_accel("tcg").boot
     assert Deadlines.for_accel("tcg", 7).test == 7
+
+
+def test_deadlines_differ_by_kernel() -> None:
+    fast, slow = Deadlines.for_accel("tcg"), Deadlines.for_accel("tcg", patience=5)
+    assert (slow.boot, slow.test) == (5 * fast.boot, 5 * fast.test)
+    assert slow.shutdown == 5 * fast.shutdown
+    assert Deadlines.for_accel("tcg", 7, patience=5).test == 7
