@@ -498,7 +498,9 @@ static void flush_log(struct run *run, bool all)
 	sync_report();
 }
 
-/* A passed test's log is of no interest, but for the reason of a skip. */
+/* A passed test's log is of no interest, but for the reason of a skip, and for
+ * what a test has measured: lines that begin with "note: ".
+ */
 static void drop_log(struct run *run)
 {
 	char *line, *end;
@@ -509,6 +511,8 @@ static void drop_log(struct run *run)
 		if (*end)
 			*end++ = '\0';
 		note_skip_reason(run, line);
+		if (!strncmp(line, "note: ", strlen("note: ")))
+			report_log_line(run, line);
 	}
 	run->log_len = 0;
 }
