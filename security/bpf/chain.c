@@ -14,6 +14,7 @@
 #include <linux/filter.h>
 #include <linux/kallsyms.h>
 #include <linux/rcupdate.h>
+#include <linux/rcupdate_trace.h>
 #include <linux/slab.h>
 
 #include "chain.h"
@@ -74,9 +75,38 @@ static void chain_free_work(struct work_struct *work)
 	chain_free(container_of(work, struct bpf_lsm_chain, work));
 }
 
-static void chain_free_rcu(struct rcu_head *rcu)
+/*
+ * A task in a chain that nothing enters any more is in one of its sleepable
+ * programs, hence a reader of RCU-trace, or in a gap: before the first of them,
+ * between two, or after the last one. Plain programs belong to the gap around
+ * them, as no task can sleep there.
+ *
+ * RCU-tasks sees each task out of the gap it is in, for a task can sleep no
+ * earlier than in the next sleepable program. RCU-trace sees each task out of
+ * the sleepable program it is in. Taken in turns, no task is in or before the
+ * n-th sleepable program after n turns, and one last RCU-tasks grace period
+ * takes care of the last gap. One grace period for each of the two would not
+ * do: a task can leave a program, let the RCU-trace one pass in the gap, and
+ * let the RCU-tasks one pass when it sleeps in the next program.
+ *
+ * RCU-tasks waits for RCU as well, so interrupts are seen out, too.
+ */
+static void chain_gap_passed(struct rcu_head *rcu);
+
+static void chain_sleepers_passed(struct rcu_head *rcu)
+{
+	call_rcu_tasks(rcu, chain_gap_passed);
+}
+
+static void chain_gap_passed(struct rcu_head *rcu)
 {
 	struct bpf_lsm_chain *chain = container_of(rcu, struct bpf_lsm_chain, rcu);
+
+	if (chain->nr_sleepable) {
+		chain->nr_sleepable--;
+		call_rcu_tasks_trace(rcu, chain_sleepers_passed);
+		return;
+	}
 
 	/* Freeing text sleeps. */
 	INIT_WORK(&chain->work, chain_free_work);
@@ -94,8 +124,6 @@ static int chain_emit(struct bpf_lsm_chain *chain,
 					target->stub);
 	if (size < 0)
 		return size;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
 
 	chain->image = arch_alloc_bpf_trampoline(size);
 	if (!chain->image)
@@ -159,6 +187,7 @@ struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
 	list_for_each_entry(member, members, node) {
 		bpf_prog_inc(member->tramp.link.prog);
 		chain->progs[nr++] = member->tramp.link.prog;
+		chain->nr_sleepable += member->tramp.link.prog->sleepable;
 	}
 
 	err = chain_emit(chain, target, tlinks);
@@ -218,15 +247,13 @@ void *bpf_lsm_chain_entry(const struct bpf_lsm_chain *chain)
  * bpf_lsm_chain_put - Drop a reference to a chain
  * @chain: a chain, or NULL
  *
- * The last reference retires the chain: nothing can enter it any more. What is
- * inside has not slept since it entered, because none of the programs can.
- * So an RCU-tasks grace period sees it out, on every path: tasks that were
- * preempted in the image, and interrupts too, as it waits for RCU as well.
+ * The last reference retires the chain: nothing can enter it any more, and it
+ * is freed when nothing is inside any more.
  *
  * Context: Any. Does not wait.
  */
 void bpf_lsm_chain_put(struct bpf_lsm_chain *chain)
 {
 	if (chain && refcount_dec_and_test(&chain->usage))
-		call_rcu_tasks(&chain->rcu, chain_free_rcu);
+		call_rcu_tasks(&chain->rcu, chain_gap_passed);
 }

@@ -46,13 +46,15 @@ struct bpf_lsm_target {
  * @size: size of @image in bytes
  * @charged: how much of @size is charged to the JIT limit
  * @ksym: makes @image known to kallsyms and to stack traces
- * @rcu: grace period after the last reference
- * @work: frees the chain after the grace period
+ * @nr_sleepable: number of sleepable programs, counts down as the chain is seen
+ *	out of use
+ * @rcu: grace periods after the last reference
+ * @work: frees the chain after the last grace period
  * @nr_progs: number of programs
  * @progs: the programs, in run order, with a reference on each
  *
  * A chain never changes. Another set of programs, or another order, is another
- * chain. The programs and the image go together, after a grace period that has
+ * chain. The programs and the image go together, after grace periods that have
  * seen every task out of both: a task that was preempted in the image may still
  * be about to call a program.
  */
@@ -62,6 +64,7 @@ struct bpf_lsm_chain {
 	u32 size;
 	u32 charged;
 	struct bpf_ksym ksym;
+	u32 nr_sleepable;
 	union {
 		struct rcu_head rcu;
 		struct work_struct work;

@@ -27,6 +27,7 @@
  * @members: what is attached, in run order
  * @chain: what runs, NULL while the slot is closed
  * @model: arguments and return value, set by the first attach
+ * @revision: how often @members or @chain have changed, counted from 1
  * @stale: @chain runs programs that are no longer in @members, because there
  *	was no memory for another chain
  */
@@ -35,6 +36,7 @@ struct bpf_lsm_hook {
 	struct list_head members;
 	struct bpf_lsm_chain *chain;
 	struct btf_func_model model;
+	u64 revision;
 	bool stale;
 };
 
@@ -43,6 +45,7 @@ static struct bpf_lsm_hook hooks[LSM_SLOT_COUNT] = {
 	[LSM_SLOT_##NAME] = {						\
 		.lock = __MUTEX_INITIALIZER(hooks[LSM_SLOT_##NAME].lock), \
 		.members = LIST_HEAD_INIT(hooks[LSM_SLOT_##NAME].members), \
+		.revision = 1,						\
 	},
 #include <linux/lsm_hook_defs.h>
 #undef LSM_HOOK
@@ -80,6 +83,7 @@ static void publish(int id, struct bpf_lsm_chain *chain)
 		lsm_slot_redirect(slot, bpf_lsm_chain_entry(chain));
 
 	hook->chain = chain;
+	hook->revision++;
 	hook->stale = false;
 	bpf_lsm_chain_put(old);
 }
@@ -99,6 +103,7 @@ static void drop_detached(int id)
 	if (!list_empty(&hook->members)) {
 		chain = build(id);
 		if (IS_ERR(chain)) {
+			hook->revision++;
 			hook->stale = true;
 			schedule_delayed_work(&retry_work, RETRY_DELAY);
 			return;
@@ -178,12 +183,69 @@ out_unlist:
 }
 
 /**
+ * bpf_lsm_hook_replace - Run another program in place of one that is attached
+ * @id: slot id of the hook
+ * @member: what was given to bpf_lsm_hook_attach()
+ * @prog: program for the same hook, its reference goes to @member on success
+ * @expected: the program that is to be replaced, NULL if any may be
+ *
+ * Each call of the hook runs either the old program or the new one, in the
+ * same place among the others and with the same cookie. Nothing is charged for:
+ * the hook has as many programs as before.
+ *
+ * Context: May sleep. Takes the hook's lock.
+ * Return: 0, -ENOLINK if @member is not attached any more, -EPERM if it is not
+ * @expected that is attached, -EBUSY if @prog is attached to the hook already,
+ * by another link, -ENOMEM, or what the JIT says. Unless it is 0, nothing has
+ * changed.
+ */
+int bpf_lsm_hook_replace(int id, struct bpf_lsm_member *member,
+			 struct bpf_prog *prog, const struct bpf_prog *expected)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+	struct bpf_link *link = &member->tramp.link;
+	struct bpf_lsm_member next = {
+		.tramp.link.prog = prog,
+		.tramp.cookie = member->tramp.cookie,
+	};
+	struct bpf_lsm_chain *chain;
+
+	guard(mutex)(&hook->lock);
+
+	if (list_empty(&member->node))
+		return -ENOLINK;
+	if (expected && link->prog != expected)
+		return -EPERM;
+	if (link->prog == prog) {
+		bpf_prog_put(prog);
+		return 0;
+	}
+	if (is_attached(hook, prog))
+		return -EBUSY;
+
+	/* Whoever looks at @member shall not see @prog before it runs. */
+	list_replace(&member->node, &next.node);
+	chain = build(id);
+	list_replace(&next.node, &member->node);
+	if (IS_ERR(chain))
+		return PTR_ERR(chain);
+
+	bpf_lsm_chain_inherit_charge(chain, hook->chain);
+	publish(id, chain);
+
+	/* Link info and fdinfo read it under RCU, without the lock. */
+	bpf_prog_put(xchg(&link->prog, prog));
+	return 0;
+}
+
+/**
  * bpf_lsm_hook_detach - Stop running a program in a hook
  * @id: slot id of the hook
  * @member: what was given to bpf_lsm_hook_attach()
  *
  * Cannot fail. If there is no memory for a chain without the program, the old
- * chain stays in force until there is. @member is the caller's again at once.
+ * chain stays in force until there is. @member is the caller's again at once,
+ * and detaching it once more does nothing.
  *
  * Context: May sleep. Takes the hook's lock.
  */
@@ -192,6 +254,37 @@ void bpf_lsm_hook_detach(int id, struct bpf_lsm_member *member)
 	struct bpf_lsm_hook *hook = &hooks[id];
 
 	guard(mutex)(&hook->lock);
+	if (list_empty(&member->node))
+		return;
 	list_del_init(&member->node);
 	drop_detached(id);
+}
+
+/**
+ * bpf_lsm_hook_list - Tell what is attached to a hook
+ * @id: slot id of the hook
+ * @roster: is filled
+ *
+ * All of it is from one moment: nothing was attached or detached in between.
+ *
+ * Context: May sleep. Takes the hook's lock.
+ */
+void bpf_lsm_hook_list(int id, struct bpf_lsm_roster *roster)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+	const struct bpf_lsm_member *member;
+	u32 nr = 0;
+
+	guard(mutex)(&hook->lock);
+
+	list_for_each_entry(member, &hook->members, node) {
+		const struct bpf_link *link = &member->tramp.link;
+
+		roster->prog_ids[nr] = link->prog->aux->id;
+		/* Not protected by the lock: a link is attached, then settled. */
+		roster->link_ids[nr] = READ_ONCE(link->id);
+		nr++;
+	}
+	roster->nr = nr;
+	roster->revision = hook->revision;
 }

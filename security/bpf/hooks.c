@@ -114,3 +114,156 @@ bool bpf_lsm_hook_is_trusted(int id)
 		return true;
 	}
 }
+
+/**
+ * bpf_lsm_hook_is_sleepable - Whether programs of a hook may fault and sleep
+ * @id: slot id of the hook
+ *
+ * Every caller of such a hook is in process context and holds nothing that a
+ * page fault would need. Not in the list, though most of their callers may
+ * sleep: capget, which asks about another task under RCU; current_getsecid_subj
+ * and task_getsecid_obj, which audit calls for a signal under RCU;
+ * release_secctx, which netfilter queues call in softirq; inode_free_security,
+ * which runs in memory reclaim, possibly with mmap_lock held.
+ */
+bool bpf_lsm_hook_is_sleepable(int id)
+{
+	switch (id) {
+	case LSM_SLOT_capset:
+	case LSM_SLOT_syslog:
+	case LSM_SLOT_settime:
+	case LSM_SLOT_bprm_creds_for_exec:
+	case LSM_SLOT_bprm_creds_from_file:
+	case LSM_SLOT_bprm_check_security:
+	case LSM_SLOT_bprm_committing_creds:
+	case LSM_SLOT_bprm_committed_creds:
+	case LSM_SLOT_sb_alloc_security:
+	case LSM_SLOT_sb_eat_lsm_opts:
+	case LSM_SLOT_sb_remount:
+	case LSM_SLOT_sb_kern_mount:
+	case LSM_SLOT_sb_show_options:
+	case LSM_SLOT_sb_statfs:
+	case LSM_SLOT_sb_mount:
+	case LSM_SLOT_sb_umount:
+	case LSM_SLOT_sb_pivotroot:
+	case LSM_SLOT_sb_set_mnt_opts:
+	case LSM_SLOT_move_mount:
+#ifdef CONFIG_SECURITY_PATH
+	case LSM_SLOT_path_unlink:
+	case LSM_SLOT_path_mkdir:
+	case LSM_SLOT_path_rmdir:
+	case LSM_SLOT_path_mknod:
+	case LSM_SLOT_path_truncate:
+	case LSM_SLOT_path_symlink:
+	case LSM_SLOT_path_link:
+	case LSM_SLOT_path_rename:
+	case LSM_SLOT_path_chmod:
+	case LSM_SLOT_path_chown:
+	case LSM_SLOT_path_chroot:
+#endif
+	case LSM_SLOT_path_notify:
+	case LSM_SLOT_inode_create:
+	case LSM_SLOT_inode_link:
+	case LSM_SLOT_inode_unlink:
+	case LSM_SLOT_inode_symlink:
+	case LSM_SLOT_inode_mkdir:
+	case LSM_SLOT_inode_rmdir:
+	case LSM_SLOT_inode_mknod:
+	case LSM_SLOT_inode_rename:
+	case LSM_SLOT_inode_readlink:
+	case LSM_SLOT_inode_setattr:
+	case LSM_SLOT_inode_getattr:
+	case LSM_SLOT_inode_setxattr:
+	case LSM_SLOT_inode_post_setxattr:
+	case LSM_SLOT_inode_getxattr:
+	case LSM_SLOT_inode_listxattr:
+	case LSM_SLOT_inode_removexattr:
+	case LSM_SLOT_inode_set_acl:
+	case LSM_SLOT_kernfs_init_security:
+	case LSM_SLOT_file_ioctl:
+	case LSM_SLOT_file_ioctl_compat:
+	case LSM_SLOT_mmap_file:
+	case LSM_SLOT_file_lock:
+	case LSM_SLOT_file_receive:
+	case LSM_SLOT_file_open:
+	case LSM_SLOT_file_post_open:
+	case LSM_SLOT_file_truncate:
+	case LSM_SLOT_task_alloc:
+	case LSM_SLOT_cred_prepare:
+	case LSM_SLOT_kernel_module_request:
+	case LSM_SLOT_kernel_load_data:
+	case LSM_SLOT_kernel_post_load_data:
+	case LSM_SLOT_kernel_read_file:
+	case LSM_SLOT_kernel_post_read_file:
+	case LSM_SLOT_task_setscheduler:
+	case LSM_SLOT_task_prctl:
+	case LSM_SLOT_userns_create:
+	case LSM_SLOT_netlink_send:
+#ifdef CONFIG_SECURITY_NETWORK
+	case LSM_SLOT_socket_create:
+	case LSM_SLOT_socket_post_create:
+	case LSM_SLOT_socket_socketpair:
+	case LSM_SLOT_socket_bind:
+	case LSM_SLOT_socket_connect:
+	case LSM_SLOT_socket_listen:
+	case LSM_SLOT_socket_accept:
+	case LSM_SLOT_socket_sendmsg:
+	case LSM_SLOT_socket_recvmsg:
+	case LSM_SLOT_socket_getsockname:
+	case LSM_SLOT_socket_getpeername:
+	case LSM_SLOT_socket_getsockopt:
+	case LSM_SLOT_socket_setsockopt:
+	case LSM_SLOT_socket_shutdown:
+	case LSM_SLOT_socket_getpeersec_dgram:
+#endif
+	case LSM_SLOT_bpf:
+	case LSM_SLOT_bpf_map:
+	case LSM_SLOT_bpf_prog:
+	case LSM_SLOT_bpf_map_create:
+	case LSM_SLOT_bpf_map_free:
+	case LSM_SLOT_bpf_prog_load:
+	case LSM_SLOT_bpf_token_create:
+	case LSM_SLOT_bpf_token_free:
+	case LSM_SLOT_bpf_token_cmd:
+	case LSM_SLOT_bpf_token_capable:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/**
+ * bpf_lsm_hook_has_locked_sock - Whether a hook's caller holds the socket lock
+ * @id: slot id of the hook
+ */
+bool bpf_lsm_hook_has_locked_sock(int id)
+{
+	switch (id) {
+#ifdef CONFIG_SECURITY_NETWORK
+	case LSM_SLOT_sock_graft:
+	case LSM_SLOT_inet_csk_clone:
+	case LSM_SLOT_inet_conn_established:
+		return true;
+#endif
+	default:
+		return false;
+	}
+}
+
+/**
+ * bpf_lsm_hook_has_new_sock - Whether a hook is about a socket that is so new
+ * that nobody else can use it
+ * @id: slot id of the hook
+ */
+bool bpf_lsm_hook_has_new_sock(int id)
+{
+	switch (id) {
+#ifdef CONFIG_SECURITY_NETWORK
+	case LSM_SLOT_socket_post_create:
+	case LSM_SLOT_socket_socketpair:
+		return true;
+#endif
+	default:
+		return false;
+	}
+}

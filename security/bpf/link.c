@@ -40,11 +40,68 @@ static struct bpf_lsm_link *to_lsm_link(const struct bpf_link *link)
 	return container_of(link, struct bpf_lsm_link, member.tramp.link);
 }
 
+/**
+ * bpf_lsm_may_change_policy - Whether a task may change what LSM programs do
+ *
+ * Changing what is allowed is changing mandatory access control, whatever the
+ * program that does it could be loaded with. No token stands in for that.
+ *
+ * Context: May sleep. Asks an LSM hook, which may run any LSM program.
+ * Return: 0, -EPERM without CAP_MAC_ADMIN in the initial user namespace, or
+ * -EOPNOTSUPP if "bpf" is not an enabled LSM.
+ */
+int bpf_lsm_may_change_policy(void)
+{
+	if (!capable(CAP_MAC_ADMIN))
+		return -EPERM;
+	if (!bpf_lsm_active) {
+		pr_warn_once("LSM programs cannot be attached: \"bpf\" is not in the list of enabled LSMs (lsm=)\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 static void bpf_lsm_link_release(struct bpf_link *link)
 {
 	struct bpf_lsm_link *lsm_link = to_lsm_link(link);
 
 	bpf_lsm_hook_detach(lsm_link->hook, &lsm_link->member);
+}
+
+/*
+ * The link stays, and its program does not run any more. Unlike the release of
+ * the last reference, which is up to whoever happens to hold it, this is an
+ * order that is given.
+ */
+static int bpf_lsm_link_detach(struct bpf_link *link)
+{
+	int err = bpf_lsm_may_change_policy();
+
+	if (err)
+		return err;
+
+	bpf_lsm_link_release(link);
+	return 0;
+}
+
+static int bpf_lsm_link_update_prog(struct bpf_link *link,
+				    struct bpf_prog *new_prog,
+				    struct bpf_prog *old_prog)
+{
+	struct bpf_lsm_link *lsm_link = to_lsm_link(link);
+	int err;
+
+	if (new_prog->type != BPF_PROG_TYPE_LSM ||
+	    new_prog->expected_attach_type != BPF_LSM_MAC ||
+	    new_prog->aux->attach_btf_id != lsm_link->target_btf_id)
+		return -EINVAL;
+
+	err = bpf_lsm_may_change_policy();
+	if (err)
+		return err;
+
+	return bpf_lsm_hook_replace(lsm_link->hook, &lsm_link->member, new_prog,
+				    old_prog);
 }
 
 static void bpf_lsm_link_dealloc(struct bpf_link *link)
@@ -75,25 +132,12 @@ static int bpf_lsm_link_fill_link_info(const struct bpf_link *link,
 
 static const struct bpf_link_ops bpf_lsm_link_ops = {
 	.release = bpf_lsm_link_release,
+	.detach = bpf_lsm_link_detach,
 	.dealloc = bpf_lsm_link_dealloc,
+	.update_prog = bpf_lsm_link_update_prog,
 	.show_fdinfo = bpf_lsm_link_show_fdinfo,
 	.fill_link_info = bpf_lsm_link_fill_link_info,
 };
-
-/*
- * Changing what is allowed is changing mandatory access control, whatever the
- * program that does it could be loaded with. No token stands in for that.
- */
-static int may_change_policy(void)
-{
-	if (!capable(CAP_MAC_ADMIN))
-		return -EPERM;
-	if (!bpf_lsm_active) {
-		pr_warn_once("LSM programs cannot be attached: \"bpf\" is not in the list of enabled LSMs (lsm=)\n");
-		return -EOPNOTSUPP;
-	}
-	return 0;
-}
 
 /**
  * bpf_lsm_link_attach - Attach an LSM program to the hook it was loaded for
@@ -115,7 +159,7 @@ int bpf_lsm_link_attach(struct bpf_prog *prog, u64 cookie)
 	if (prog->expected_attach_type != BPF_LSM_MAC)
 		return -EINVAL;
 
-	err = may_change_policy();
+	err = bpf_lsm_may_change_policy();
 	if (err)
 		return err;
 

@@ -11,6 +11,9 @@
 #include <linux/printk.h>
 #include <uapi/linux/lsm.h>
 
+#include "setup.h"
+#include "storage.h"
+
 bool bpf_lsm_active __ro_after_init;
 
 static const struct lsm_id bpf_lsmid = {
@@ -28,7 +31,13 @@ static int __init bpf_lsm_init(void)
 	return 0;
 }
 
+/* Offsets into the blobs, once the LSM framework has been at it. */
+struct lsm_blob_sizes bpf_lsm_blob_sizes __ro_after_init = {
+	.lbs_inode = sizeof(struct bpf_lsm_inode),
+};
+
 DEFINE_LSM(bpf) = {
 	.name = "bpf",
 	.init = bpf_lsm_init,
+	.blobs = &bpf_lsm_blob_sizes,
 };

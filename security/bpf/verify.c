@@ -45,13 +45,15 @@ int bpf_lsm_verify_prog(struct bpf_verifier_log *log,
 		return -EINVAL;
 	}
 
-	if (prog->expected_attach_type != BPF_LSM_MAC) {
+	switch (prog->expected_attach_type) {
+	case BPF_LSM_MAC:
+	case BPF_LSM_CGROUP:
+		return 0;
+	default:
 		bpf_log(log, "expected_attach_type %u is not one of LSM programs\n",
 			prog->expected_attach_type);
 		return -EINVAL;
 	}
-
-	return 0;
 }
 
 /**
@@ -64,7 +66,16 @@ bool bpf_lsm_is_trusted(const struct bpf_prog *prog)
 }
 
 /**
- * bpf_lsm_get_retval_range - What a program may return
+ * bpf_lsm_may_sleep - Whether a sleepable program can be attached to a hook
+ * @btf_id: id of the hook's function, or of another one, in the kernel's BTF
+ */
+bool bpf_lsm_may_sleep(u32 btf_id)
+{
+	return bpf_lsm_hook_is_sleepable(bpf_lsm_hook_find(btf_id));
+}
+
+/**
+ * bpf_lsm_get_retval_range - What the programs of a hook may make it return
  * @prog: LSM program that is being verified
  * @range: filled in on success
  *

@@ -2,12 +2,14 @@
 
 /* Loading a program asks for CAP_BPF and CAP_PERFMON, changing the policy for
  * CAP_MAC_ADMIN, both in the initial user namespace; giving up a link that one
- * holds asks for nothing.
+ * holds asks for nothing. A policy is changed by attaching, updating and
+ * detaching LSM programs, by extending them, and by modifying what the
+ * functions return that call the hooks.
  *
  * This would catch: a check that is missing, that asks for another capability,
  * that is satisfied by root of a user namespace, or that only one of the two
  * commands that attach makes; a detach that depends on who closes the last
- * file descriptor.
+ * file descriptor; a side door; a door that is shut for those who only look.
  */
 #define _GNU_SOURCE
 #include <test_progs.h>
@@ -17,6 +19,7 @@
 #include "cap_helpers.h"
 #include "lsm_helpers.h"
 #include "lsm_caps.skel.h"
+#include "lsm_caps_ext.skel.h"
 
 int capset(cap_user_header_t header, const cap_user_data_t data);
 
@@ -38,7 +41,12 @@ static const struct {
 	  BIT(CAP_MAC_ADMIN) | BIT(CAP_BPF) | BIT(CAP_PERFMON) },
 };
 
+/* Every capability but the one that changing the policy takes. */
+#define ALL_BUT_MAC_ADMIN (((BIT(CAP_BPF) << 2) - 1) & ~BIT(CAP_MAC_ADMIN))
+
 static struct lsm_caps *skel;
+static struct lsm_caps_ext *ext;
+static int link_fd = -1;
 static int hook_id;
 
 /* Keep these capabilities and no other. */
@@ -76,6 +84,63 @@ static int try_raw_tp_open(void)
 static int try_link_create(void)
 {
 	return lsm_link_create(bpf_program__fd(skel->progs.prog_a));
+}
+
+static int try_update(void)
+{
+	return bpf_link_update(link_fd, bpf_program__fd(skel->progs.prog_b), NULL);
+}
+
+static int try_detach(void)
+{
+	return bpf_link_detach(link_fd);
+}
+
+static int try_modify_security(void)
+{
+	return lsm_raw_tp_open(bpf_program__fd(skel->progs.modify_security));
+}
+
+static int try_modify_other(void)
+{
+	return lsm_raw_tp_open(bpf_program__fd(skel->progs.modify_other));
+}
+
+static int try_observe_security(void)
+{
+	return lsm_raw_tp_open(bpf_program__fd(skel->progs.observe_security));
+}
+
+/* To the target that it was loaded for, which is possible once. */
+static int try_extend(void)
+{
+	return lsm_raw_tp_open(bpf_program__fd(ext->progs.extend_lsm));
+}
+
+/* libbpf's wrapper would look up the target, which asks for more. */
+static int attach_extension(const struct bpf_program *prog, const struct bpf_program *target)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+
+	opts.target_btf_id = btf__find_by_name_kind(bpf_object__btf(skel->obj), "opinion",
+						    BTF_KIND_FUNC);
+	return bpf_link_create(bpf_program__fd(prog), bpf_program__fd(target), 0, &opts);
+}
+
+/* To a target that is named, which need not be the same. */
+static int try_extend_again(void)
+{
+	return attach_extension(ext->progs.extend_lsm, skel->progs.prog_a);
+}
+
+static int try_extend_filter(void)
+{
+	return attach_extension(ext->progs.extend_filter, skel->progs.filter);
+}
+
+static int try_observe_lsm(void)
+{
+	return lsm_raw_tp_open(bpf_program__fd(ext->progs.observe_lsm));
 }
 
 /* Call @attempt in a process with @caps. Returns 0 or -errno; -ECHILD means
@@ -129,17 +194,42 @@ static bool setup(void)
 	return true;
 }
 
+static bool setup_extensions(void)
+{
+	if (!setup())
+		return false;
+	ext = lsm_caps_ext__open();
+	if (!ASSERT_OK_PTR(ext, "open extensions"))
+		return false;
+	return ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_lsm,
+							bpf_program__fd(skel->progs.prog_a),
+							"opinion"), "target A") &&
+	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_filter,
+							bpf_program__fd(skel->progs.filter),
+							"opinion"), "target filter") &&
+	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.observe_lsm,
+							bpf_program__fd(skel->progs.prog_a),
+							"opinion"), "look at A") &&
+	       ASSERT_OK(lsm_caps_ext__load(ext), "load extensions");
+}
+
 static void teardown(void)
 {
+	if (link_fd >= 0)
+		close(link_fd);
+	link_fd = -1;
+	lsm_caps_ext__destroy(ext);
+	ext = NULL;
 	lsm_caps__destroy(skel);
 	skel = NULL;
 }
 
-static void call_hook(void)
+/* Returns 0, or the -errno with which it was denied. */
+static int call_hook(void)
 {
 	skel->bss->calls_a = 0;
 	skel->bss->calls_b = 0;
-	syscall(__NR_getsid, getpid());
+	return syscall(__NR_getsid, getpid()) < 0 ? -errno : 0;
 }
 
 /* @needed is what makes the attempt succeed. */
@@ -200,13 +290,12 @@ static void attach(void)
 /* Not even CAP_SYS_ADMIN stands in for it. */
 static void attach_without_mac_admin(void)
 {
-	__u64 others = ((BIT(CAP_BPF) << 2) - 1) & ~BIT(CAP_MAC_ADMIN);
-
 	if (skip_unless_attach_is_checked())
 		return;
 	if (setup()) {
-		ASSERT_EQ(attempt_with(others, try_raw_tp_open), -EPERM, "raw tracepoint");
-		ASSERT_EQ(attempt_with(others, try_link_create), -EPERM, "link");
+		ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_raw_tp_open), -EPERM,
+			  "raw tracepoint");
+		ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_link_create), -EPERM, "link");
 		call_hook();
 		ASSERT_EQ(skel->bss->calls_a, 0, "calls");
 	}
@@ -220,6 +309,171 @@ static void attach_in_userns(void)
 	if (setup()) {
 		ASSERT_EQ(attempt_in_userns(try_raw_tp_open), -EPERM, "raw tracepoint");
 		ASSERT_EQ(attempt_in_userns(try_link_create), -EPERM, "link");
+	}
+	teardown();
+}
+
+/* A is attached, and its link is passed on. */
+static bool setup_link(void)
+{
+	if (!setup())
+		return false;
+	link_fd = lsm_raw_tp_open(bpf_program__fd(skel->progs.prog_a));
+	return ASSERT_OK_FD(link_fd, "attach A");
+}
+
+static void check_who_runs(int a, int b, const char *when)
+{
+	call_hook();
+	ASSERT_EQ(skel->bss->calls_a, a, when);
+	ASSERT_EQ(skel->bss->calls_b, b, when);
+}
+
+static bool skip_unless_links_change(void)
+{
+	if (lsm_has_chains())
+		return false;
+	lsm_skip("links of this kernel's LSM programs cannot be updated or detached");
+	return true;
+}
+
+static void update_by_fd(void)
+{
+	if (skip_unless_links_change())
+		return;
+	if (setup_link()) {
+		ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_update), -EPERM, "all others");
+		ASSERT_EQ(attempt_in_userns(try_update), -EPERM, "in a user namespace");
+		check_who_runs(1, 0, "after the refusals");
+		check_subsets(BIT(CAP_MAC_ADMIN), try_update);
+		check_who_runs(0, 1, "after the update");
+	}
+	teardown();
+}
+
+static void detach_by_fd(void)
+{
+	if (skip_unless_links_change())
+		return;
+	if (setup_link()) {
+		ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_detach), -EPERM, "all others");
+		ASSERT_EQ(attempt_in_userns(try_detach), -EPERM, "in a user namespace");
+		check_who_runs(1, 0, "after the refusals");
+		check_subsets(BIT(CAP_MAC_ADMIN), try_detach);
+		check_who_runs(0, 0, "after the detach");
+	}
+	teardown();
+}
+
+static bool skip_unless_side_doors_are_shut(void)
+{
+	if (lsm_has_chains())
+		return false;
+	lsm_skip("this kernel asks for no capability to change what LSMs return");
+	return true;
+}
+
+static void modify_return(void)
+{
+	int fd;
+
+	if (skip_unless_side_doors_are_shut())
+		return;
+	if (setup()) {
+		ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_modify_security), -EPERM,
+			  "all others");
+		ASSERT_EQ(attempt_in_userns(try_modify_security), -EPERM, "in a user namespace");
+		check_subsets(BIT(CAP_MAC_ADMIN), try_modify_security);
+		ASSERT_OK(call_hook(), "before");
+		fd = try_modify_security();
+		if (ASSERT_OK_FD(fd, "attach")) {
+			ASSERT_EQ(call_hook(), -EACCES, "while attached");
+			close(fd);
+		}
+		ASSERT_OK(call_hook(), "after close");
+	}
+	teardown();
+}
+
+static void modify_return_of_others(void)
+{
+	if (setup()) {
+		ASSERT_OK(attempt_with(0, try_modify_other), "a function that asks no LSM");
+		ASSERT_OK(attempt_with(0, try_observe_security), "fexit of one that does");
+	}
+	teardown();
+}
+
+/* A is extended before it is attached, and while it is. */
+static void extend_lsm(void)
+{
+	int fd;
+
+	if (skip_unless_side_doors_are_shut())
+		return;
+	if (!setup_extensions())
+		goto out;
+	ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_extend), -EPERM, "all others");
+	ASSERT_EQ(attempt_in_userns(try_extend), -EPERM, "in a user namespace");
+	ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_extend_again), -EPERM, "by name");
+	ASSERT_OK(attempt_with(BIT(CAP_MAC_ADMIN), try_extend), "with the capability");
+	check_subsets(BIT(CAP_MAC_ADMIN), try_extend_again);
+
+	link_fd = lsm_raw_tp_open(bpf_program__fd(skel->progs.prog_a));
+	if (!ASSERT_OK_FD(link_fd, "attach A"))
+		goto out;
+	ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_extend_again), -EPERM, "while attached");
+	ASSERT_OK(call_hook(), "after the refusal");
+	fd = try_extend_again();
+	if (!ASSERT_OK_FD(fd, "extend A"))
+		goto out;
+	ASSERT_EQ(call_hook(), lsm_enforcing() ? -EACCES : 0, "while extended");
+	close(fd);
+	ASSERT_OK(call_hook(), "after close");
+out:
+	teardown();
+}
+
+/* Load an extension of the main function of @target, which has to fail. */
+static void extend_main_of(const struct bpf_program *target, const char *why)
+{
+	static char log[4096];
+	struct bpf_program *prog;
+	struct lsm_caps_ext *main_ext = lsm_caps_ext__open();
+
+	if (!ASSERT_OK_PTR(main_ext, "open extensions"))
+		return;
+	bpf_object__for_each_program(prog, main_ext->obj)
+		bpf_program__set_autoload(prog, prog == main_ext->progs.extend_main);
+	log[0] = '\0';
+	bpf_program__set_log_buf(main_ext->progs.extend_main, log, sizeof(log));
+	bpf_program__set_log_level(main_ext->progs.extend_main, 1);
+	if (ASSERT_OK(bpf_program__set_attach_target(main_ext->progs.extend_main,
+						     bpf_program__fd(target),
+						     bpf_program__name(target)), "target")) {
+		ASSERT_EQ(lsm_caps_ext__load(main_ext), -EINVAL, bpf_program__name(target));
+		ASSERT_HAS_SUBSTR(log, why, "log");
+	}
+	lsm_caps_ext__destroy(main_ext);
+}
+
+/* Nobody checks what an extension returns. The one that would return what a
+ * hook gets to see cannot be loaded, as no type of context suits both.
+ */
+static void extend_main(void)
+{
+	if (setup()) {
+		extend_main_of(skel->progs.prog_a, "Cannot replace static functions");
+		extend_main_of(skel->progs.tagged, "is not a pointer to context");
+	}
+	teardown();
+}
+
+static void extend_others(void)
+{
+	if (setup_extensions()) {
+		ASSERT_OK(attempt_with(0, try_extend_filter), "a socket filter");
+		ASSERT_OK(attempt_with(0, try_observe_lsm), "fentry of an LSM program");
 	}
 	teardown();
 }
@@ -317,6 +571,25 @@ static void detach_at_jit_limit(void)
 	teardown();
 }
 
+static void update_at_jit_limit(void)
+{
+	static const char path[] = "/proc/sys/net/core/bpf_jit_limit";
+	long limit;
+
+	if (skip_unless_links_change())
+		return;
+	if (read_number(path, &limit)) {
+		lsm_skip("no bpf_jit_limit");
+		return;
+	}
+	if (setup_link() && ASSERT_OK(write_number(path, 1), "lower the limit")) {
+		ASSERT_OK(attempt_with(BIT(CAP_MAC_ADMIN), try_update), "update");
+		check_who_runs(0, 1, "after the update");
+		ASSERT_OK(write_number(path, limit), "restore the limit");
+	}
+	teardown();
+}
+
 void test_lsm_caps(void)
 {
 	if (test__start_subtest("load"))
@@ -331,8 +604,24 @@ void test_lsm_caps(void)
 		attach_without_mac_admin();
 	if (test__start_subtest("attach_in_userns"))
 		attach_in_userns();
+	if (test__start_subtest("update_by_fd"))
+		update_by_fd();
+	if (test__start_subtest("detach_by_fd"))
+		detach_by_fd();
+	if (test__start_subtest("modify_return"))
+		modify_return();
+	if (test__start_subtest("modify_return_of_others"))
+		modify_return_of_others();
+	if (test__start_subtest("extend_lsm"))
+		extend_lsm();
+	if (test__start_subtest("extend_main"))
+		extend_main();
+	if (test__start_subtest("extend_others"))
+		extend_others();
 	if (test__start_subtest("detach_needs_nothing"))
 		detach_needs_nothing();
 	if (test__start_subtest("detach_at_jit_limit"))
 		detach_at_jit_limit();
+	if (test__start_subtest("update_at_jit_limit"))
+		update_at_jit_limit();
 }

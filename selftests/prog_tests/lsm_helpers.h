@@ -69,6 +69,17 @@ static inline bool lsm_enforcing(void)
 	return enforcing;
 }
 
+/* How often to do what a test repeats: a number in the environment, or one that
+ * does not keep those waiting who run all tests.
+ */
+static inline long lsm_test_count(const char *variable, long otherwise)
+{
+	const char *text = getenv(variable);
+	long count = text ? strtol(text, NULL, 0) : otherwise;
+
+	return count > 0 ? count : otherwise;
+}
+
 /* For subtests in which something is denied. */
 static inline bool lsm_skip_unless_enforcing(void)
 {
