@@ -6,8 +6,6 @@ a phase make does the least that is needed. All output goes below build/<variant
 
 import fcntl
 import json
-import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import elf, fingerprint, kconfig, packages, proc, series, source, tree
-from harness.errors import BuildError, InfraError, UsageError
+from harness import elf, fingerprint, kconfig, kmake, packages, series, source, tree
+from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths, Variant
 from harness.progress import say, watching
 
@@ -27,16 +25,11 @@ GIB = 1 << 30
 ROOM_FIRST, ROOM_AGAIN = 6 * GIB, 1 * GIB
 
 _SELFTESTS = "tools/testing/selftests/bpf/"
-_NOT_KERNEL = ("Documentation/", "samples/", "tools/testing/", "tools/bpf/bpftool/")
+NOT_KERNEL = ("Documentation/", "samples/", "tools/testing/", "tools/bpf/bpftool/")
 _TOOLS = (
     *("tools/arch/", "tools/bpf/", "tools/build/", "tools/include/", "tools/lib/"),
     *("tools/scripts/", "include/uapi/", "kernel/bpf/", "scripts/"),
 )
-_TIMEOUT = 7200.0
-_ERROR_LINES = re.compile(r"(\berror: |undefined reference|FAILED|No rule to make)")
-_MAKE_ERROR = re.compile(r": \*\*\* ")
-_NO_SPACE = re.compile(r"No space left on device")
-_SHOWN_ERRORS = 3
 
 
 @dataclass(frozen=True)
@@ -158,12 +151,7 @@ def exclusive(build: Path, name: str = "lock") -> Iterator[None]:
 
 def toolchain() -> dict[str, str]:
     """The first line that each compiler and the like says of its version."""
-    env = {"PATH": packages.search_path(), "LC_ALL": "C"}
-    versions = {}
-    for tool in ("gcc", "ld", "clang", "pahole"):
-        printed = proc.run([_tool(tool), "--version"], env=env, timeout=30).stdout
-        versions[tool] = printed.splitlines()[0].strip() if printed else ""
-    return versions
+    return {tool: kmake.version(tool) for tool in ("gcc", "ld", "clang", "pahole")}
 
 
 def requested(variant: Variant, fragment: Path = FRAGMENT) -> dict[str, str]:
@@ -175,21 +163,11 @@ def requested(variant: Variant, fragment: Path = FRAGMENT) -> dict[str, str]:
     return kconfig.merge([kconfig.read(fragment), kconfig.read(variant.fragment)])
 
 
-def first_errors(log: str, count: int = _SHOWN_ERRORS) -> tuple[str, ...]:
-    """The first lines of a build log that look like an error; make's own when there are none."""
-    lines = [line.strip() for line in log.splitlines()]
-    for pattern in (_ERROR_LINES, _MAKE_ERROR):
-        found = tuple(dict.fromkeys(line for line in lines if pattern.search(line)))
-        if found:
-            return found[:count]
-    return ()
-
-
 def _run_phases(job: Job) -> None:
     """Run each phase whose inputs have changed, in order."""
     wanted = requested(job.request.variant)
     common = recipe(job)
-    sources = fingerprint.of_tree(job.trees.kernel, without=_NOT_KERNEL)
+    sources = fingerprint.of_tree(job.trees.kernel, without=NOT_KERNEL)
     key = fingerprint.of_words(common, sources, kconfig.render(wanted))
     phase(
         job,
@@ -203,23 +181,21 @@ def _run_phases(job: Job) -> None:
 
 def recipe(job: Job) -> str:
     """A hash of what every phase depends on: how we build, and with what."""
-    ours = fingerprint.of_files(ROOT, [Path(__file__), Path(kconfig.__file__)])
+    files = (__file__, kmake.__file__, kconfig.__file__)
+    ours = fingerprint.of_files(ROOT, [Path(file) for file in files])
     return fingerprint.of_words(ours, *job.toolchain.values())
 
 
 def phase(job: Job, name: str, key: str, outputs: Sequence[Path], make: Callable[[], None]) -> None:
     """Do `make()` unless it was done for this `key` and left its outputs."""
-    stamps = job.paths.root / "stamps.json"
-    done = _load(stamps)
-    if done.get(name) == key and all(path.exists() for path in outputs):
+    stamps = kmake.Stamps(job.paths.root / "stamps.json")
+    if stamps.holds(name, key) and all(path.exists() for path in outputs):
         return
-    done.pop(name, None)
-    _save(stamps, done)
+    stamps.drop(name)
     started = time.monotonic()
     make()
     job.times[name] = time.monotonic() - started
-    done[name] = key
-    _save(stamps, done)
+    stamps.put(name, key)
 
 
 def tools_and_selftests(job: Job, make_selftests: Callable[[], None]) -> None:
@@ -239,62 +215,38 @@ def tools_and_selftests(job: Job, make_selftests: Callable[[], None]) -> None:
 
 
 def _build_kernel(job: Job, wanted: kconfig.Config) -> None:
-    log = fresh(job.log("kernel"))
-    _configure(job, wanted, log)
-    with watching(f"{job.request.variant.name}: kernel", log) as tick:
-        run_make(job, "kernel", kbuild(job, "vmlinux", "bzImage"), log, tick)
+    log = kmake.fresh(job.log("kernel"))
+    made = _kernel(job)
+    got = made.configure(wanted, log)
+    kconfig.require(wanted, got, f"the kernel's configuration ({made.config})")
+    with watching(f"{made.name}: kernel", log) as tick:
+        made.make("kernel", log, "vmlinux", "bzImage", tick=tick)
     image = elf.Image(job.paths.vmlinux)
     elf.guard(image, job.request.variant, job.trees.kernel.path, wanted)
     types = image.section(".BTF")
     if not job.btf.exists() or job.btf.read_bytes() != types:
-        replace(job.btf, types)
-
-
-def _configure(job: Job, wanted: kconfig.Config, log: Path) -> None:
-    """Write the .config: tinyconfig, our options on top, settled by olddefconfig, checked."""
-    out = job.paths.kernel
-    out.mkdir(parents=True, exist_ok=True)
-    config = out / ".config"
-    before = config.read_bytes() if config.exists() else None
-    stat = config.stat() if before is not None else None
-    run_make(job, "configuration", kbuild(job, "tinyconfig"), log)
-    tiny = kconfig.read(config)
-    config.write_text(kconfig.render(kconfig.merge([tiny, wanted])), encoding="utf-8")
-    run_make(job, "configuration", kbuild(job, "olddefconfig"), log)
-    kconfig.require(wanted, kconfig.read(config), f"the kernel's configuration ({config})")
-    if stat is not None and config.read_bytes() == before:
-        os.utime(config, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        kmake.replace(job.btf, types)
 
 
 def kbuild(job: Job, *targets: str) -> list[str]:
-    """The make command for the kernel.
+    """The make command for the job's kernel."""
+    return _kernel(job).command(*targets)
 
-    Neither the log nor the object files depend on where the project lies, so that
-    ccache serves every checkout and every variant, and a build can be repeated bit by bit.
-    """
-    out, src = job.paths.kernel, job.trees.kernel.path
-    relative = os.path.relpath(src, out)
-    maps = f"-ffile-prefix-map={src}/= -ffile-prefix-map={relative}/= -ffile-prefix-map={out}=."
-    return [
-        *("make", "-C", str(src), f"O={out}", f"-j{jobs()}"),
-        f"CC={_ccache()}gcc",
-        f"HOSTCC={_ccache()}gcc",
-        f"KCFLAGS={maps}",
-        f"LOCALVERSION=-{job.request.variant.name}",
-        *targets,
-    ]
+
+def _kernel(job: Job) -> kmake.Kernel:
+    return kmake.Kernel(job.request.variant.name, job.trees.kernel.path, job.paths.kernel)
 
 
 def _build_tools(job: Job) -> None:
     """Build libbpf and bpftool from the product's tree."""
-    log = fresh(job.log("tools"))
+    log = kmake.fresh(job.log("tools"))
     out = job.paths.root / "bpftool"
     out.mkdir(parents=True, exist_ok=True)
     job.libbpf.mkdir(parents=True, exist_ok=True)
     command = [
-        *("make", "-C", str(job.trees.tree.path / "tools/bpf/bpftool"), f"-j{jobs()}"),
-        f"CC={_ccache()}gcc",
-        f"HOSTCC={_ccache()}gcc",
+        *("make", "-C", str(job.trees.tree.path / "tools/bpf/bpftool"), f"-j{kmake.jobs()}"),
+        f"CC={kmake.ccache()}gcc",
+        f"HOSTCC={kmake.ccache()}gcc",
         f"OUTPUT={out}/",
         f"LIBBPF_OUTPUT={job.libbpf}/",
         f"LIBBPF_DESTDIR={job.libbpf}/",
@@ -317,17 +269,17 @@ def selftests(job: Job, tests: Sequence[str], extras: Sequence[str] = ()) -> Non
         say(f"{job.request.variant.name}: the series brings no selftests")
         job.paths.runner.unlink(missing_ok=True)
         return
-    log = fresh(job.log("selftests"))
+    log = kmake.fresh(job.log("selftests"))
     out = job.paths.root / "selftests"
     out.mkdir(parents=True, exist_ok=True)
     command = [
-        *("make", "-C", str(RUNNER), f"-j{jobs()}"),
-        f"CC={_ccache()}gcc",
+        *("make", "-C", str(RUNNER), f"-j{kmake.jobs()}"),
+        f"CC={kmake.ccache()}gcc",
         f"KSRC={job.trees.tree.path}",
         f"VMLINUX={job.btf}",
         f"BPFTOOL={job.paths.bin / 'bpftool'}",
         f"LIBBPF={job.libbpf}",
-        f"CLANG={_ccache()}clang",
+        f"CLANG={kmake.ccache()}clang",
         f"OUT={out}",
         f"TESTS={' '.join(tests)}",
         f"EXTRAS={' '.join(extras)}",
@@ -361,66 +313,14 @@ def run_make(
     log: Path,
     tick: Callable[[], None] | None = None,
 ) -> None:
-    """Run one make; when it fails, say why in one sentence.
-
-    Raises:
-        BuildError: a source file was refused.
-        InfraError: the disk is full.
-    """
-    done = proc.run(
-        command, env=_environment(job), log=log, timeout=_TIMEOUT, tick=tick, check=None
-    )
-    if done.ok:
-        return
-    text = log.read_text(encoding="utf-8", errors="replace")
-    if _NO_SPACE.search(text):
-        raise InfraError(f"the disk is full: the {what} of {job.request.variant.name} ({log}).")
-    errors = first_errors(text) or (done.why,)
-    raise BuildError(
-        f"the {what} of {job.request.variant.name} did not build (log: {log}):\n  "
-        + "\n  ".join(errors)
-    )
-
-
-def _environment(job: Job) -> dict[str, str]:
-    """The variables that make a build repeatable, and ccache independent of folders."""
-    return {
-        "PATH": packages.search_path(),
-        "LC_ALL": "C",
-        "KBUILD_BUILD_TIMESTAMP": "2024-11-17 22:15:08 +0000",
-        "KBUILD_BUILD_USER": "krsi",
-        "KBUILD_BUILD_HOST": "localhost",
-        "KBUILD_BUILD_VERSION": "1",
-        "CCACHE_BASEDIR": str(job.request.build),
-        "CCACHE_NOHASHDIR": "1",
-        "CCACHE_COMPILERCHECK": "content",
-    }
-
-
-def jobs() -> int:
-    """How many processors we may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def _ccache() -> str:
-    return "ccache " if proc.which("ccache", packages.search_path()) else ""
-
-
-def _tool(name: str) -> str:
-    """The place of a tool on our children's PATH.
-
-    Raises:
-        InfraError: there is none.
-    """
-    found = proc.which(name, packages.search_path())
-    if found is None:
-        raise InfraError(f"{name}: no such command.")
-    return str(found)
+    """Run one make of this job; see kmake.make()."""
+    name = job.request.variant.name
+    kmake.make(f"{what} of {name}", command, log, build=job.request.build, tick=tick)
 
 
 def _write_manifest(job: Job, seconds: float) -> None:
     state = job.trees.state
-    old = _load(job.paths.manifest).get("seconds")
+    old = kmake.load(job.paths.manifest).get("seconds")
     config = job.paths.kernel / ".config"
     manifest = {
         "variant": job.request.variant.name,
@@ -440,33 +340,11 @@ def _write_manifest(job: Job, seconds: float) -> None:
             "total": round(seconds, 1),
         },
     }
-    replace(job.paths.manifest, (json.dumps(manifest, indent=2) + "\n").encode())
+    kmake.replace(job.paths.manifest, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
 def _rounded(times: Mapping[str, float]) -> dict[str, float]:
     return {name: round(seconds, 1) for name, seconds in times.items()}
-
-
-def _load(path: Path) -> dict[str, object]:
-    """A JSON object from a file; empty when there is none."""
-    if not path.exists():
-        return {}
-    loaded = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(loaded, dict):
-        raise InfraError(f"{path} is damaged: delete it.")
-    return loaded
-
-
-def _save(path: Path, content: Mapping[str, object]) -> None:
-    replace(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def install(path: Path, place: Path) -> None:
@@ -475,10 +353,3 @@ def install(path: Path, place: Path) -> None:
     fresh = place.with_name(place.name + ".new")
     shutil.copy2(path, fresh)
     fresh.replace(place)
-
-
-def fresh(log: Path) -> Path:
-    """An empty log, its folder made."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
-    return log

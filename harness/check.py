@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from harness import build, export, packages, proc, series, source
+from harness import build, export, kmake, packages, proc, series, source
 from harness.errors import KrsiError, UsageError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -114,7 +114,7 @@ def checkpatch(repo: Repo, patches: Sequence[series.Patch]) -> tuple[str, ...]:
             complaints = [f"{patch.path.name}: checkpatch.pl {said.why}"]
         return complaints
 
-    with ThreadPoolExecutor(build.jobs()) as pool:
+    with ThreadPoolExecutor(kmake.jobs()) as pool:
         return tuple(line for lines in pool.map(judge, patches) for line in lines)
 
 

@@ -16,11 +16,9 @@ from harness.build import (
     Job,
     Request,
     exclusive,
-    fresh,
     kbuild,
     phase,
     recipe,
-    replace,
     run_make,
     selftests,
     toolchain,
@@ -28,6 +26,7 @@ from harness.build import (
 )
 from harness.errors import BuildError
 from harness.git import Repo
+from harness.kmake import fresh, replace
 from harness.model import ROOT, VARIANTS, BuildPaths, Variant
 from harness.progress import say, watching
 

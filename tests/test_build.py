@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from fakes import DEVELOPER, Project, fake_tool, write_tree
-from harness import build, client, elf, fingerprint, packages, tree, upstream
+from harness import build, client, elf, fingerprint, kmake, packages, tree, upstream
 from harness.errors import BuildError, InfraError, UsageError
 from harness.model import VARIANTS, BuildPaths
 
@@ -201,14 +201,14 @@ ld: undefined reference to `two'
 make[2]: *** [Makefile:1: three] Error 1
 make: *** four
 """
-    assert build.first_errors(log) == (
+    assert kmake.first_errors(log) == (
         "a.c:1:2: error: one",
         "ld: undefined reference to `two'",
     )
-    assert build.first_errors("x\nmake: *** [Makefile:1: three] Error 1\n") == (
+    assert kmake.first_errors("x\nmake: *** [Makefile:1: three] Error 1\n") == (
         "make: *** [Makefile:1: three] Error 1",
     )
-    assert build.first_errors("nothing\n") == ()
+    assert kmake.first_errors("nothing\n") == ()
 
 
 def test_damaged_stamps_are_named(project: Project, machine: Callable[..., Path]) -> None:
