@@ -3,10 +3,11 @@
 
 VARIANT ?= krsi
 KERNEL_SRC ?=
+BUILDS ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help kernel check shell patches clean
+.PHONY: help kernel matrix check shell patches clean
 
 help:
 	$(HARNESS) --help
@@ -14,6 +15,10 @@ help:
 # Build one variant into build/$(VARIANT)/.
 kernel:
 	$(HARNESS) kernel --variant '$(VARIANT)' --kernel-src '$(KERNEL_SRC)'
+
+# Build the series in every configuration of configs/matrix.toml, or in BUILDS="…".
+matrix:
+	$(HARNESS) matrix --kernel-src '$(KERNEL_SRC)' $(BUILDS)
 
 # Everything that can be checked without a kernel.
 check:

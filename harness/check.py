@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from harness import build, export, kmake, packages, proc, series, source
+from harness import build, export, kmake, matrix, packages, proc, series, source
 from harness.errors import KrsiError, UsageError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -239,6 +239,7 @@ def _unit_tests(target: Path, tally: Tally) -> None:
 def _fragments() -> Sequence[str]:
     for variant in VARIANTS.values():
         build.requested(variant)
+    matrix.listed()
     return ()
 
 

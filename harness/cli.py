@@ -1,4 +1,4 @@
-"""The command line behind the Makefile: kernel, check, patches, clean.
+"""The command line behind the Makefile: kernel, matrix, check, patches, clean.
 
 Prints one sentence and exits by the family of what went wrong; see harness/errors.py.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import build, check, export, packages, proc
+from harness import build, check, export, matrix, packages, proc
 from harness.errors import KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -81,7 +81,19 @@ def _parser() -> argparse.ArgumentParser:
         help="lint, types, unit tests, and that the series applies and the views are in step",
     )
     checker.set_defaults(command=_check)
-    for parser_with_base in (kernel, checker):
+    builds = commands.add_parser(
+        "matrix",
+        help="build the series in every configuration of configs/matrix.toml",
+        description="Link every kernel of configs/matrix.toml, and see what the series' files warn "
+        "of. What has not changed since it was well is not built again.",
+    )
+    builds.add_argument("names", nargs="*", metavar="NAME", help="which builds; default: all")
+    builds.add_argument("--list", action="store_true", help="list the builds and stop")
+    builds.add_argument(
+        "--configure", action="store_true", help="check the configurations, build nothing"
+    )
+    builds.set_defaults(command=_matrix)
+    for parser_with_base in (kernel, checker, builds):
         parser_with_base.add_argument(
             "--kernel-src",
             default="",
@@ -104,6 +116,16 @@ def _kernel(args: argparse.Namespace) -> int:
     return 0
 
 
+def _matrix(args: argparse.Namespace) -> int:
+    if args.list:
+        for entry in matrix.choose(matrix.listed(), args.names):
+            say(f"{entry.name:<20} {entry.what}")
+        return 0
+    request = matrix.Request(tuple(args.names), args.kernel_src or None, args.configure)
+    matrix.run(request)
+    return 0
+
+
 def _check(args: argparse.Namespace) -> int:
     return 0 if check.run(args.kernel_src or None) else 1
 
@@ -121,6 +143,7 @@ def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "reports")]
+    gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:
         if path.exists():
             say(f"deleting {path}")
