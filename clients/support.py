@@ -139,7 +139,7 @@ def loaded(tool: str, *options: str) -> Iterator[None]:
 def variable(tool: str, map_name: str, name: str) -> int:
     """The value of a program's global variable, in its .bss or .data map."""
     (content,) = query(tool, "map", "dump", "name", map_name)
-    sections = content["value"] if "value" in content else content["formatted"]["value"]
+    sections = content["formatted"]["value"]
     for variables in sections.values():
         for entry in variables:
             if name in entry:
