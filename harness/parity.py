@@ -185,30 +185,35 @@ class Comparison:
         """One line for each test and subtest, one column for each kernel, and why.
 
         Args:
-            full: also show the subtests that pass on every kernel.
+            full: give every subtest a line; otherwise those that pass on every kernel are counted
+                in their test's line, and those that fared alike share one.
         """
         every = dict.fromkeys(name for column in self.columns.values() for name in column)
-        names = sorted(every, key=_order)
-        shown = [name for name in names if full or "/" not in name or not self._all_pass(name)]
-        titles = {name: self._title(name, names, full=full) for name in shown}
-        width = max(map(len, titles.values()), default=0)
-        widths = {variant: max(len(variant), 5) for variant in self.columns}
-        head = "  ".join(variant.ljust(widths[variant]) for variant in self.columns)
-        lines = [f"  {'':{width}}  {head}".rstrip()]
-        for name in shown:
-            cells = [self._cell(variant, name) for variant in self.columns]
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name in sorted(every, key=_order):
+            groups.setdefault(self._group(name, full=full), []).append(name)
+        rows = [
+            (_title(names), [self._cell(variant, names[0]) for variant in self.columns], names[0])
+            for names in groups.values()
+        ]
+        width = max((len(title) for title, _, _ in rows), default=0)
+        widths = [max(len(variant), 5) for variant in self.columns]
+        lines = [f"  {'':{width}}  {_spread(self.columns, widths)}".rstrip()]
+        for title, cells, name in rows:
             mark = "!" if len({*cells}) > 1 else " "
-            row = "  ".join(
-                cell.ljust(widths[variant]) for cell, variant in zip(cells, widths, strict=True)
-            )
-            lines.append(f"{mark} {titles[name]:{width}}  {row}  {self._remark(name)}".rstrip())
+            row = f"{mark} {title:{width}}  {_spread(cells, widths)}  {self._remark(name)}"
+            lines.append(row.rstrip())
         return lines
 
-    def _title(self, name: str, names: Sequence[str], *, full: bool) -> str:
-        """A test that stands for its subtests says how many they are."""
-        subtests = [other for other in names if other.startswith(f"{name}/")]
-        passing = [other for other in subtests if self._all_pass(other)]
-        return f"{name} (and {len(passing)} subtests)" if passing and not full else name
+    def _group(self, name: str, *, full: bool) -> tuple[str, ...]:
+        """What the names that share a line of the table have in common."""
+        test = name.partition("/")[0]
+        if full or name == test:
+            return (name,)
+        if self._all_pass(name):
+            return (test,)
+        cells = (self._cell(variant, name) for variant in self.columns)
+        return (test, *cells, self._remark(name))
 
     def _all_pass(self, name: str) -> bool:
         return all(_status(column, name) is Status.PASS for column in self.columns.values())
@@ -258,3 +263,13 @@ def check(known: Iterable[KnownFailure], tests: Iterable[Selftest]) -> None:
 def _order(name: str) -> tuple[str, bool]:
     """By test; its subtests stay in the order in which they were reported."""
     return name.partition("/")[0], "/" in name
+
+
+def _title(names: Sequence[str]) -> str:
+    """One name for several: the first one's, and how many there are besides."""
+    more = len(names) - 1
+    return f"{names[0]} (and {more} {'subtest' if more == 1 else 'subtests'})" if more else names[0]
+
+
+def _spread(cells: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))

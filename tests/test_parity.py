@@ -135,11 +135,22 @@ def test_the_table_shows_what_differs_and_counts_the_rest() -> None:
     comparison = compare()
     comparison.judge("krsi", WHOLE, FAILED, [BAD])
     assert comparison.table(full=False) == [
-        "                      upstream  krsi",
-        "! t (and 1 subtests)  PASS      FAIL   failed: b",
-        "! t/b                 PASS      FAIL   f:FAIL:x",
+        "                     upstream  krsi",
+        "! t (and 1 subtest)  PASS      FAIL   failed: b",
+        "! t/b                PASS      FAIL   f:FAIL:x",
     ]
     assert "  t/a  PASS      PASS" in comparison.table(full=True)
+
+
+def test_subtests_that_fail_alike_share_a_line() -> None:
+    comparison = Comparison(known("any t/d"))
+    lines = (f"not ok {number} {name}" for number, name in enumerate("abcd", 1))
+    comparison.judge("krsi", WHOLE, FAILED, [run(*lines, last="not ok 1 t")])
+    assert comparison.table(full=False)[2:] == [
+        "  t/a (and 2 subtests)  FAIL   reported as not ok",
+        "  t/d                   FAIL   (allowed: because)",
+    ]
+    assert len(comparison.table(full=True)) == 6
 
 
 LOAD = (
