@@ -87,6 +87,13 @@ def test_only_failures_are_excused() -> None:
     assert compare("krsi t").judge("krsi", WHOLE, grave, [BAD]) == grave
 
 
+@pytest.mark.parametrize("status", [Status.SPLAT, Status.HANG, Status.MISS])
+def test_a_subtest_that_did_more_than_fail_is_not_excused(status: Status) -> None:
+    seen = {"t": Outcome(Status.FAIL), "t/b": Outcome(status)}
+    verdict = parity.judge(WHOLE, FAILED, seen, {}, {"t/b": "because"})
+    assert verdict.message == "fails without a reason in policy/parity.txt: t/b"
+
+
 def test_what_fails_on_both_needs_a_reason() -> None:
     unlisted = Comparison(())
     verdict = unlisted.judge("upstream", WHOLE, FAILED, [BAD])
