@@ -176,7 +176,7 @@ def _run_phases(job: Job) -> None:
         [job.paths.bzimage, job.paths.vmlinux, job.btf],
         lambda: _build_kernel(job, wanted),
     )
-    tools_and_selftests(job, lambda: selftests(job, _tests(job.trees)))
+    tools_and_selftests(job, _tests(job.trees))
 
 
 def recipe(job: Job) -> str:
@@ -198,8 +198,14 @@ def phase(job: Job, name: str, key: str, outputs: Sequence[Path], make: Callable
     stamps.put(name, key)
 
 
-def tools_and_selftests(job: Job, make_selftests: Callable[[], None]) -> None:
-    """The phases of what runs on the kernel, from the job's `tree` and the kernel's types."""
+def tools_and_selftests(job: Job, tests: Sequence[str], extras: Sequence[str] = ()) -> None:
+    """The phases of what runs on the kernel, from the job's `tree` and the kernel's types.
+
+    Args:
+        job: where from and where to.
+        tests: the files of prog_tests/, without their .c.
+        extras: what the tests start besides, to lie beside the program that holds them.
+    """
     types = fingerprint.of_files(job.paths.root, [job.btf])
     sources = fingerprint.of_tree(job.trees.tree, only=_TOOLS)
     key = fingerprint.of_words(recipe(job), types, sources)
@@ -210,8 +216,10 @@ def tools_and_selftests(job: Job, make_selftests: Callable[[], None]) -> None:
         job.trees.state.base,
         fingerprint.of_tree(job.trees.tree, only=("tools/testing/selftests/",)),
         fingerprint.of_folder(RUNNER),
+        *tests,
+        *extras,
     )
-    phase(job, "selftests", key, [], make_selftests)
+    phase(job, "selftests", key, [], lambda: _build_selftests(job, tests, extras))
 
 
 def _build_kernel(job: Job, wanted: kconfig.Config) -> None:
@@ -257,14 +265,8 @@ def _build_tools(job: Job) -> None:
     install(out / "bpftool", job.paths.bin / "bpftool")
 
 
-def selftests(job: Job, tests: Sequence[str], extras: Sequence[str] = ()) -> None:
-    """Build selftests of the job's `tree` into one program.
-
-    Args:
-        job: where from and where to.
-        tests: the files of prog_tests/, without their .c.
-        extras: what the tests start besides, to lie beside the program.
-    """
+def _build_selftests(job: Job, tests: Sequence[str], extras: Sequence[str]) -> None:
+    """Build selftests into one program."""
     if not tests:
         say(f"{job.request.variant.name}: the series brings no selftests")
         job.paths.runner.unlink(missing_ok=True)

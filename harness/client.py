@@ -20,7 +20,6 @@ from harness.build import (
     phase,
     recipe,
     run_make,
-    selftests,
     toolchain,
     tools_and_selftests,
 )
@@ -72,7 +71,7 @@ def make(suite: upstream.Suite, variants: Sequence[str], build: Path = ROOT / "b
         client = _job(_NAME, build)
         jobs.append(client)
         _copy_types(_job(VARIANTS[BASE], build), client)
-        tools_and_selftests(client, lambda: selftests(client, suite.files, suite.extras))
+        tools_and_selftests(client, suite.files, suite.extras)
         modules = {}
         for variant in variants:
             jobs.append(_job(VARIANTS[variant], build))
