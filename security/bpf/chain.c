@@ -67,7 +67,8 @@ static void chain_free(struct bpf_lsm_chain *chain)
 		bpf_jit_uncharge_modmem(chain->charged);
 	for (i = 0; i < chain->nr_progs; i++)
 		bpf_prog_put(chain->progs[i]);
-	kfree(chain);
+	/* Stack traces look up @ksym under RCU. */
+	kfree_rcu(chain, rcu);
 }
 
 static void chain_free_work(struct work_struct *work)
