@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from harness import client, clients, parity, selftests, upstream
+from harness import clients, parity, selftests, upstream, upstream_client
 from harness.errors import BuildError
 from harness.model import ROOT, BuildPaths
 from harness.progress import say
@@ -103,7 +103,7 @@ class Upstream:
 
     def __init__(self) -> None:
         """Look which tests there are, and what the policy says."""
-        self._suite = upstream.discover(client.sources())
+        self._suite = upstream.discover(upstream_client.sources())
         self.tests = self._suite.tests
         known = parse_known((ROOT / parity.POLICY).read_text("utf-8"), parity.POLICY)
         parity.check(known, self.tests)
@@ -115,7 +115,7 @@ class Upstream:
 
     def programs(self, variants: Sequence[str]) -> dict[str, Program]:
         """One client for all, and a guest prepared with the kernel's own test module."""
-        made = client.make(self._suite, variants)
+        made = upstream_client.make(self._suite, variants)
         command = (str(made.paths.runner),)
         return {
             variant: Program(command, made.paths.bin, ("sh", str(GUEST), str(module)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from fakes import DEVELOPER, Project, fake_tool, write_tree
-from harness import build, client, elf, fingerprint, kmake, packages, tree, upstream
+from harness import build, elf, fingerprint, kmake, packages, tree, upstream, upstream_client
 from harness.errors import BuildError, InfraError, UsageError
 from harness.model import VARIANTS, BuildPaths
 
@@ -253,7 +253,7 @@ def test_the_client_is_built_once_and_the_module_for_each_kernel(
     run(project, "upstream")
     run(project, "krsi")
     calls.unlink()
-    made = client.make(SUITE, ("upstream", "krsi"), project.build)
+    made = upstream_client.make(SUITE, ("upstream", "krsi"), project.build)
     text = calls.read_text(encoding="utf-8")
     assert text.count("TESTS=x y") == 1
     assert text.count(f"KSRC={project.build / 'src-upstream'}") == 1
@@ -264,7 +264,7 @@ def test_the_client_is_built_once_and_the_module_for_each_kernel(
         assert f"-C {project.build / source} O={project.build / variant / 'kernel'}" in text
     assert (made.paths.bin / "setup.sh").is_file()
     assert (made.paths.bin / "bpftool").is_file()
-    client.make(SUITE, ("upstream", "krsi"), project.build)
+    upstream_client.make(SUITE, ("upstream", "krsi"), project.build)
     assert calls.read_text(encoding="utf-8") == text
 
 
@@ -274,10 +274,10 @@ def test_another_kernel_needs_another_module_and_no_other_client(
     give_selftests(project)
     calls = machine()
     run(project, "upstream")
-    client.make(SUITE, ("upstream",), project.build)
+    upstream_client.make(SUITE, ("upstream",), project.build)
     calls.unlink()
     BuildPaths.of("upstream", project.build).vmlinux.write_text("other\n", encoding="utf-8")
-    client.make(SUITE, ("upstream",), project.build)
+    upstream_client.make(SUITE, ("upstream",), project.build)
     text = calls.read_text(encoding="utf-8")
     assert " modules\n" in text
     assert "TESTS=" not in text
@@ -287,10 +287,10 @@ def test_a_client_needs_its_kernel(project: Project, machine: Callable[..., Path
     give_selftests(project)
     machine()
     with pytest.raises(BuildError, match="make kernel VARIANT=upstream"):
-        client.sources(project.build)
+        upstream_client.sources(project.build)
     run(project, "upstream")
     with pytest.raises(BuildError, match=r"'krsi' is not built .* 'make kernel VARIANT=krsi'"):
-        client.make(SUITE, ("krsi",), project.build)
+        upstream_client.make(SUITE, ("krsi",), project.build)
     shutil.rmtree(project.build / "upstream")
     with pytest.raises(BuildError, match="make kernel VARIANT=upstream"):
-        client.make(SUITE, ("krsi",), project.build)
+        upstream_client.make(SUITE, ("krsi",), project.build)

@@ -127,6 +127,24 @@ static inline int lsm_raw_tp_open(int prog_fd)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Programs, and the chains that hold them, go a while after the last reference
+ * to them has. Does the program with this ID, within half a minute?
+ */
+static inline bool lsm_prog_goes(__u32 id)
+{
+	int tries, fd;
+
+	for (tries = 0; tries < 3000; tries++) {
+		fd = bpf_prog_get_fd_by_id(id);
+		if (fd == -ENOENT)
+			return true;
+		if (fd >= 0)
+			close(fd);
+		usleep(10 * 1000);
+	}
+	return false;
+}
+
 /* A new instance of a filesystem, mounted nowhere: it is reached by way of the
  * FD that is returned and goes away with it.
  */

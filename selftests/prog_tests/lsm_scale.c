@@ -311,22 +311,6 @@ static long slab_used(void)
 	return used;
 }
 
-/* Chains go a while after they have been replaced. */
-static bool eventually_freed(__u32 prog_id)
-{
-	int tries, fd;
-
-	for (tries = 0; tries < 3000; tries++) {
-		fd = bpf_prog_get_fd_by_id(prog_id);
-		if (fd == -ENOENT)
-			return true;
-		if (fd >= 0)
-			close(fd);
-		usleep(10 * 1000);
-	}
-	return false;
-}
-
 /* Each program comes and goes once, alone or beside the other one. */
 static bool come_and_go(const int *progs)
 {
@@ -360,8 +344,8 @@ static bool run_rounds(long rounds)
 	close_all(progs, nr);
 	return ASSERT_EQ(nr, 2, "programs") &&
 	       ASSERT_EQ(failed, 0, "rounds that failed") &&
-	       ASSERT_TRUE(eventually_freed(info[0].id), "first program is freed") &&
-	       ASSERT_TRUE(eventually_freed(info[1].id), "second program is freed");
+	       ASSERT_TRUE(lsm_prog_goes(info[0].id), "first program is freed") &&
+	       ASSERT_TRUE(lsm_prog_goes(info[1].id), "second program is freed");
 }
 
 static void nothing_leaks(void)

@@ -101,22 +101,6 @@ static __u32 linked_prog_id(int link_fd)
 	return bpf_link_get_info_by_fd(link_fd, &info, &len) ? 0 : info.prog_id;
 }
 
-/* Programs go a while after the last reference has. */
-static bool eventually_gone(__u32 id)
-{
-	int tries, fd;
-
-	for (tries = 0; tries < 500; tries++) {
-		fd = bpf_prog_get_fd_by_id(id);
-		if (fd == -ENOENT)
-			return true;
-		if (fd >= 0)
-			close(fd);
-		usleep(10 * 1000);
-	}
-	return false;
-}
-
 /* Replace the program only if it is @old_fd. Returns 0 or -errno. */
 static int replace(int link_fd, int new_fd, int old_fd)
 {
@@ -304,7 +288,7 @@ static void same_program(void)
 	fd = -1;
 	ASSERT_STREQ(who_runs(), "", "after close");
 	teardown();
-	ASSERT_TRUE(eventually_gone(id), "program is freed");
+	ASSERT_TRUE(lsm_prog_goes(id), "program is freed");
 out:
 	if (fd >= 0)
 		close(fd);
@@ -406,12 +390,12 @@ static void references(void)
 	ASSERT_OK(bpf_link_update(fd, prog_fd(C), NULL), "update to C");
 	teardown();
 
-	ASSERT_TRUE(eventually_gone(a), "A is freed");
-	ASSERT_TRUE(eventually_gone(b), "B is freed");
+	ASSERT_TRUE(lsm_prog_goes(a), "A is freed");
+	ASSERT_TRUE(lsm_prog_goes(b), "B is freed");
 	ASSERT_EQ(linked_prog_id(fd), c, "C is attached");
 	close(fd);
 	fd = -1;
-	ASSERT_TRUE(eventually_gone(c), "C is freed");
+	ASSERT_TRUE(lsm_prog_goes(c), "C is freed");
 out:
 	if (fd >= 0)
 		close(fd);
