@@ -49,6 +49,8 @@ _PLACE = re.compile(r"\+0x[0-9a-f]+|:\d+:\d+")
 _Layer = tuple[dict[str, str], dict[str, str]]
 _LLD = Need("lld-19", file=LLVM / "ld.lld")
 _SPARSE = Need("sparse", command="sparse")
+#: Without the limit, which of many warnings are shown depends on how many come before.
+_SPARSE_WORDS = ("C=1", "CF=-fmax-warnings=unlimited")
 
 
 @dataclass(frozen=True)
@@ -459,7 +461,7 @@ class _Builder:
         for name in objects:
             (kernel.out / name).unlink(missing_ok=True)
         log = self._log(phase)
-        picky = ("W=1", *(("C=1",) if self.entry.sparse else ()))
+        picky = ("W=1", *(_SPARSE_WORDS if self.entry.sparse else ()))
         with watching(f"{self.entry.name}: {phase}", log) as tick:
             kmake.make(
                 f"{phase} of {kernel.name}",

@@ -24,29 +24,71 @@ static bool returns_void(const struct bpf_lsm_target *target)
 	return target->model.ret_size == 0;
 }
 
-static u32 chain_flags(const struct bpf_lsm_target *target)
+/* Nothing that a program returns matters. */
+static bool runs_all(const struct bpf_lsm_target *target)
 {
-	u32 flags = BPF_TRAMP_F_INDIRECT;
-
-	if (returns_void(target))
-		return flags;
-
-	flags |= BPF_TRAMP_F_RET_FENTRY_RET | BPF_TRAMP_F_RET_INT;
-	if (!IS_ENABLED(CONFIG_BPF_LSM_ENFORCE))
-		flags |= BPF_TRAMP_F_RUN_ALL;
-	return flags;
+	return returns_void(target) || !IS_ENABLED(CONFIG_BPF_LSM_ENFORCE);
 }
 
-/* Sorts @members into the lists that the JIT takes. */
-static int collect_links(const struct bpf_lsm_target *target,
-			 const struct list_head *members,
-			 struct bpf_tramp_links *tlinks)
+static notrace void enter_sleepable(void)
 {
-	struct bpf_tramp_links *links;
+	rcu_read_lock_trace();
+	migrate_disable();
+	might_fault();
+}
+
+static notrace u32 leave_sleepable(u32 verdict)
+{
+	migrate_enable();
+	rcu_read_unlock_trace();
+	return verdict;
+}
+
+static const struct bpf_chain_section plain_section = {
+	.enter = bpf_chain_enter,
+	.leave = bpf_chain_leave,
+};
+
+static const struct bpf_chain_section sleepable_section = {
+	.enter = enter_sleepable,
+	.leave = leave_sleepable,
+};
+
+/*
+ * What the image does, in C, and with run time measured if anybody asks for it.
+ * The image comes here for that, or in any case if the JIT knows no better.
+ */
+static u32 notrace chain_run(const void *arg, u64 *ctx)
+{
+	const struct bpf_lsm_chain *chain = arg;
+	const struct bpf_chain_section *section = NULL;
+	const struct bpf_prog *prog;
+	u32 i = 0, verdict;
+
+	do {
+		prog = chain->progs[i].prog;
+		if (section != &plain_section || prog->sleepable) {
+			if (section)
+				section->leave(0);
+			section = prog->sleepable ? &sleepable_section :
+						    &plain_section;
+			section->enter();
+		}
+		ctx[BPF_CHAIN_CTX_COOKIE] = chain->progs[i].cookie;
+		verdict = bpf_prog_run(prog, ctx);
+		if (chain->run_all)
+			verdict = 0;
+	} while (!verdict && ++i < chain->nr_progs);
+
+	return section->leave(verdict);
+}
+
+/* Sorts @members into the list that the JIT takes. */
+static int collect_links(const struct list_head *members,
+			 struct bpf_tramp_links *links)
+{
 	struct bpf_lsm_member *member;
 
-	links = &tlinks[returns_void(target) ? BPF_TRAMP_FENTRY :
-					       BPF_TRAMP_MODIFY_RETURN];
 	list_for_each_entry(member, members, node) {
 		if (links->nr_links == BPF_MAX_TRAMP_LINKS)
 			return -E2BIG;
@@ -66,7 +108,7 @@ static void chain_free(struct bpf_lsm_chain *chain)
 	if (chain->charged)
 		bpf_jit_uncharge_modmem(chain->charged);
 	for (i = 0; i < chain->nr_progs; i++)
-		bpf_prog_put(chain->progs[i]);
+		bpf_prog_put(chain->progs[i].prog);
 	/* Stack traces look up @ksym under RCU. */
 	kfree_rcu(chain, rcu);
 }
@@ -116,13 +158,21 @@ static void chain_gap_passed(struct rcu_head *rcu)
 
 static int chain_emit(struct bpf_lsm_chain *chain,
 		      const struct bpf_lsm_target *target,
-		      struct bpf_tramp_links *tlinks)
+		      const struct bpf_tramp_links *links)
 {
-	u32 flags = chain_flags(target);
-	int size, err;
+	struct bpf_chain_code code = {
+		.model = &target->model,
+		.func = target->stub,
+		.links = links,
+		.run_all = chain->run_all,
+		.plain = plain_section,
+		.sleepable = sleepable_section,
+		.run = chain_run,
+		.chain = chain,
+	};
+	int size;
 
-	size = arch_bpf_trampoline_size(&target->model, flags, tlinks,
-					target->stub);
+	size = arch_prepare_bpf_chain(&code, NULL, 0);
 	if (size < 0)
 		return size;
 
@@ -137,12 +187,14 @@ static int chain_emit(struct bpf_lsm_chain *chain,
 	bpf_image_ksym_init(chain->image, size, &chain->ksym);
 	bpf_image_ksym_add(&chain->ksym);
 
-	err = arch_prepare_bpf_trampoline(NULL, chain->image,
-					  chain->image + size, &target->model,
-					  flags, tlinks, target->stub);
-	if (err < 0)
-		return err;
-	return arch_protect_bpf_trampoline(chain->image, size);
+	size = arch_prepare_bpf_chain(&code, chain->image, size);
+	if (size < 0)
+		return size;
+	if (code.toggle) {
+		chain->toggle = chain->image + code.toggle;
+		chain->measured = chain->image + code.measured;
+	}
+	return arch_protect_bpf_trampoline(chain->image, chain->size);
 }
 
 /**
@@ -162,15 +214,15 @@ struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
 					  const struct list_head *members)
 {
 	struct bpf_lsm_member *member;
-	struct bpf_tramp_links *tlinks;
+	struct bpf_tramp_links *links;
 	struct bpf_lsm_chain *chain;
 	int nr, err;
 
-	tlinks = kcalloc(BPF_TRAMP_MAX, sizeof(*tlinks), GFP_KERNEL);
-	if (!tlinks)
+	links = kzalloc(sizeof(*links), GFP_KERNEL);
+	if (!links)
 		return ERR_PTR(-ENOMEM);
 
-	nr = collect_links(target, members, tlinks);
+	nr = collect_links(members, links);
 	if (nr < 0) {
 		chain = ERR_PTR(nr);
 		goto out;
@@ -183,22 +235,24 @@ struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
 	}
 
 	refcount_set(&chain->usage, 1);
+	chain->run_all = runs_all(target);
 	chain->nr_progs = nr;
 	nr = 0;
 	list_for_each_entry(member, members, node) {
 		bpf_prog_inc(member->tramp.link.prog);
-		chain->progs[nr++] = member->tramp.link.prog;
+		chain->progs[nr].prog = member->tramp.link.prog;
+		chain->progs[nr++].cookie = member->tramp.cookie;
 		chain->nr_sleepable += member->tramp.link.prog->sleepable;
 	}
 
-	err = chain_emit(chain, target, tlinks);
+	err = chain_emit(chain, target, links);
 	if (err) {
 		/* Nobody has seen the image: no grace period. */
 		chain_free(chain);
 		chain = ERR_PTR(err);
 	}
 out:
-	kfree(tlinks);
+	kfree(links);
 	return chain;
 }
 
@@ -242,6 +296,27 @@ void bpf_lsm_chain_inherit_charge(struct bpf_lsm_chain *chain,
 void *bpf_lsm_chain_entry(const struct bpf_lsm_chain *chain)
 {
 	return chain->image + cfi_get_offset();
+}
+
+/**
+ * bpf_lsm_chain_measure - Measure the run time of programs, or do not
+ * @chain: a chain
+ * @on: whether to
+ *
+ * Does nothing if that is what the chain does already.
+ *
+ * Context: May sleep. Takes text_mutex. The caller keeps others out.
+ */
+void bpf_lsm_chain_measure(struct bpf_lsm_chain *chain, bool on)
+{
+	void *from = on ? NULL : chain->measured;
+	void *to = on ? chain->measured : NULL;
+
+	if (!chain->toggle || chain->is_measured == on)
+		return;
+	if (!WARN_ON_ONCE(bpf_arch_text_poke(chain->toggle, BPF_MOD_JUMP, from,
+					     to)))
+		chain->is_measured = on;
 }
 
 /**

@@ -13,6 +13,7 @@
 #define _SECURITY_BPF_CHAIN_H
 
 #include <linux/bpf.h>
+#include <linux/bpf_chain.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
@@ -45,13 +46,17 @@ struct bpf_lsm_target {
  * @image: machine code that calls the programs
  * @size: size of @image in bytes
  * @charged: how much of @size is charged to the JIT limit
+ * @toggle: where in @image run time measurement is switched, or NULL
+ * @measured: what @toggle jumps to while it is on
+ * @is_measured: whether it is on
+ * @run_all: run all programs whatever they return
  * @ksym: makes @image known to kallsyms and to stack traces
  * @nr_sleepable: number of sleepable programs, counts down as the chain is seen
  *	out of use
  * @rcu: grace periods after the last reference
  * @work: frees the chain after the last grace period
  * @nr_progs: number of programs
- * @progs: the programs, in run order, with a reference on each
+ * @progs: the programs, in run order, with a reference on each, and the cookies
  *
  * A chain never changes. Another set of programs, or another order, is another
  * chain. The programs and the image go together, after grace periods that have
@@ -63,6 +68,10 @@ struct bpf_lsm_chain {
 	void *image;
 	u32 size;
 	u32 charged;
+	void *toggle;
+	void *measured;
+	bool is_measured;
+	bool run_all;
 	struct bpf_ksym ksym;
 	u32 nr_sleepable;
 	union {
@@ -70,7 +79,10 @@ struct bpf_lsm_chain {
 		struct work_struct work;
 	};
 	u32 nr_progs;
-	struct bpf_prog *progs[] __counted_by(nr_progs);
+	struct {
+		struct bpf_prog *prog;
+		u64 cookie;
+	} progs[] __counted_by(nr_progs);
 };
 
 struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
@@ -79,6 +91,7 @@ int bpf_lsm_chain_charge(struct bpf_lsm_chain *chain);
 void bpf_lsm_chain_inherit_charge(struct bpf_lsm_chain *chain,
 				  struct bpf_lsm_chain *old);
 void *bpf_lsm_chain_entry(const struct bpf_lsm_chain *chain);
+void bpf_lsm_chain_measure(struct bpf_lsm_chain *chain, bool on);
 void bpf_lsm_chain_put(struct bpf_lsm_chain *chain);
 
 #endif /* _SECURITY_BPF_CHAIN_H */

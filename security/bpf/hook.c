@@ -11,6 +11,8 @@
  * a capability may be called with hook->lock held.
  */
 
+#include <linux/bpf_lsm.h>
+#include <linux/filter.h>
 #include <linux/lsm_hooks.h>
 #include <linux/lsm_slot.h>
 #include <linux/mutex.h>
@@ -54,6 +56,13 @@ static struct bpf_lsm_hook hooks[LSM_SLOT_COUNT] = {
 static void retry_stale(struct work_struct *work);
 static DECLARE_DELAYED_WORK(retry_work, retry_stale);
 
+/* A chain that is not published yet, or a hook's, with its lock held. */
+static void measure(struct bpf_lsm_chain *chain)
+{
+	bpf_lsm_chain_measure(chain,
+			      static_key_enabled(&bpf_stats_enabled_key.key));
+}
+
 static struct bpf_lsm_chain *build(int id)
 {
 	struct bpf_lsm_hook *hook = &hooks[id];
@@ -62,8 +71,12 @@ static struct bpf_lsm_chain *build(int id)
 		.stub = lsm_slots[id].idle,
 		.model = hook->model,
 	};
+	struct bpf_lsm_chain *chain;
 
-	return bpf_lsm_chain_build(&target, &hook->members);
+	chain = bpf_lsm_chain_build(&target, &hook->members);
+	if (!IS_ERR(chain))
+		measure(chain);
+	return chain;
 }
 
 /* Make @chain what runs, which can be NULL for nothing, and retire the old. */
@@ -121,6 +134,26 @@ static void retry_stale(struct work_struct *work)
 		guard(mutex)(&hooks[id].lock);
 		if (hooks[id].stale)
 			drop_detached(id);
+	}
+}
+
+/**
+ * bpf_lsm_stats_changed - Heed that run time shall be measured, or no longer
+ *
+ * Called after bpf_stats_enabled_key has changed. Chains that are built at the
+ * same time have seen the change, or are published before their hook is
+ * visited here.
+ *
+ * Context: May sleep. Takes the lock of each hook in turn.
+ */
+void bpf_lsm_stats_changed(void)
+{
+	int id;
+
+	for (id = 0; id < LSM_SLOT_COUNT; id++) {
+		guard(mutex)(&hooks[id].lock);
+		if (hooks[id].chain)
+			measure(hooks[id].chain);
 	}
 }
 

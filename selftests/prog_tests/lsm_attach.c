@@ -8,7 +8,9 @@
  * that loses the other programs when one leaves; a call that meets no program
  * while the programs of its hook are being changed; programs that run in
  * another order than they were attached in; a denial that a later program
- * overrules; a wrong limit; links that show the wrong type or target.
+ * overrules; a wrong limit; links that show the wrong type or target; runs
+ * that are not counted while run statistics are on, or that are when they are
+ * off.
  */
 #define _GNU_SOURCE
 #include <test_progs.h>
@@ -699,6 +701,61 @@ static void not_in_lsm_list(void)
 	teardown();
 }
 
+static __u64 runs_of(int slot)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_prog_get_info_by_fd(prog_fd(slot), &info, &len), "prog info"))
+		return 0;
+	return info.run_cnt;
+}
+
+/* One program is there before the statistics are switched on, one comes after. */
+static void run_statistics(void)
+{
+	int first = -1, second = -1, stats = -1, i;
+	__u64 runs;
+
+	if (!setup())
+		return;
+	first = lsm_link_create(prog_fd(A));
+	if (!ASSERT_OK_FD(first, "attach"))
+		goto out;
+	call_hook();
+	ASSERT_EQ(runs_of(A), 0, "runs that are counted before");
+
+	stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (!ASSERT_OK_FD(stats, "enable statistics"))
+		goto out;
+	second = lsm_link_create(prog_fd(B));
+	if (!ASSERT_OK_FD(second, "attach another one"))
+		goto out;
+	for (i = 0; i < 100; i++)
+		call_hook();
+	ASSERT_EQ(skel->bss->calls[A], 1, "calls of the first in one round");
+	ASSERT_EQ(skel->bss->calls[B], 1, "calls of the second in one round");
+	/* Other tasks call the hook as well. */
+	ASSERT_GE(runs_of(A), 100, "runs of the first");
+	ASSERT_GE(runs_of(B), 100, "runs of the second");
+
+	close(stats);
+	stats = -1;
+	runs = runs_of(A);
+	for (i = 0; i < 100; i++)
+		call_hook();
+	ASSERT_EQ(skel->bss->calls[A], 1, "calls without statistics");
+	ASSERT_EQ(runs_of(A), runs, "runs that are counted after");
+out:
+	if (stats >= 0)
+		close(stats);
+	if (second >= 0)
+		close(second);
+	if (first >= 0)
+		close(first);
+	teardown();
+}
+
 void test_lsm_attach(void)
 {
 	if (test__start_subtest("raw_tracepoint_open"))
@@ -737,6 +794,8 @@ void test_lsm_attach(void)
 		void_hook();
 	if (test__start_subtest("link_info"))
 		link_info();
+	if (test__start_subtest("run_statistics"))
+		run_statistics();
 	if (test__start_subtest("no_gap"))
 		no_gap();
 	if (test__start_subtest("not_in_lsm_list"))
