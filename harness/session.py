@@ -69,6 +69,30 @@ class Program:
     setup: tuple[str, ...] = ()
 
 
+def machine_of(
+    kernel: Variant,
+    bzimage: Path,
+    program: Program,
+    *,
+    share: Path,
+    console: Path,
+    accel: Accel,
+    options: tuple[str, ...] = (),
+) -> Machine:
+    """The machine in which `program` runs its tests on a kernel."""
+    return Machine(
+        name=f"krsi-{kernel.name}",
+        bzimage=bzimage,
+        share=share,
+        bin=program.bin,
+        console=console,
+        accel=accel,
+        setup=program.setup,
+        options=options,
+        memory=kernel.memory,
+    )
+
+
 Judge = Callable[[Item, Verdict, Sequence[Evidence]], Verdict]
 """From an item, the verdict on it taken alone and the evidence, to the verdict that stands."""
 
@@ -436,16 +460,14 @@ class VariantSession:
         share.mkdir(parents=True, exist_ok=True)
         console = self._settings.reports / f"console-{self.variant}{suffix}.log"
         self.consoles.append(console)
-        machine = Machine(
-            name=f"krsi-{self.variant}",
-            bzimage=self._paths.bzimage,
+        machine = machine_of(
+            self._kernel,
+            self._paths.bzimage,
+            self._program,
             share=share,
-            bin=self._program.bin,
             console=console,
             accel=self._settings.accel,
-            setup=self._program.setup,
             options=options,
-            memory=self._kernel.memory,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
         try:

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,18 @@ def script_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
     ]
 
 
+def bare_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
+    """The command line of the same kernel as a user of vng boots it, to say that it is up. Pure."""
+    return [
+        str(vng),
+        f"--run={shlex.quote(str(machine.bzimage))}",
+        f"--memory={machine.memory}",
+        f"--cpus={machine.cpus}",
+        *(["--disable-kvm"] if machine.accel == "tcg" else []),
+        f"--exec={ready.command('up')}",
+    ]
+
+
 def shell_argv(vng: Path, machine: Machine, shell: Path) -> list[str]:
     """The command line of a machine with a person in front of it. Pure."""
     shell_option = f"--shell={shlex.quote(str(shell))}"
@@ -163,6 +175,10 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
+Argv = Callable[[Path, Machine, Marker], list[str]]
+"""From vng's command, a machine and what it is to print when it is up, to a command line."""
+
+
 class BootError(InfraError):
     """The machine did not come up."""
 
@@ -170,22 +186,23 @@ class BootError(InfraError):
 class Vm:
     """A running machine. Leaving its context ends it, whatever happened."""
 
-    def __init__(self, machine: Machine, deadlines: Deadlines, vng: Path) -> None:
-        """Prepare; the machine starts when the context is entered."""
+    def __init__(
+        self, machine: Machine, deadlines: Deadlines, vng: Path, argv: Argv = script_argv
+    ) -> None:
+        """Prepare; the machine starts, by the command line `argv`, when the context is entered."""
         self.machine = machine
         self.deadlines = deadlines
         self.notes: list[str] = []
         self.release = ""
-        self._vng = vng
         self._ready = Marker.new()
+        self._argv = argv(vng, machine, self._ready)
         self._child: Any = None
         self.channel: Channel
 
     def __enter__(self) -> Self:
         """Boot. Raises BootError that says how far it came."""
         self.machine.console.touch()
-        argv = script_argv(self._vng, self.machine, self._ready)
-        self._child = console.spawn(argv, environment(self.machine.share), str(ROOT))
+        self._child = console.spawn(self._argv, environment(self.machine.share), str(ROOT))
         self._child.delaybeforesend = None
         self.channel = Channel(self._child)
         try:

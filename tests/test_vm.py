@@ -87,6 +87,22 @@ def test_script_argv(tmp_path: Path) -> None:
     assert not any("-accel" in word for word in kvm)
 
 
+def test_a_bare_machine_has_nothing_of_ours(tmp_path: Path) -> None:
+    bare = machine(Path("/r"), options=("a=1",), setup=("sh",))
+    assert vm.bare_argv(Path("/v/vng"), bare, Marker("head", "tail")) == [
+        "/v/vng",
+        "--run='/r/bz Image'",
+        "--memory=2G",
+        "--cpus=2",
+        "--disable-kvm",
+        "--exec=printf '\\n%s%s %s\\n' head tail up",
+    ]
+    with Vm(machine(tmp_path), DEADLINES, fake_vng(tmp_path), vm.bare_argv) as running:
+        running.channel.drain(5)
+    assert not running.alive
+    assert running.notes == []
+
+
 def test_shell_argv() -> None:
     argv = vm.shell_argv(Path("/v/vng"), machine(Path("/r")), Path("/r/my sh"))
     assert argv[-2:] == ["--shell='/r/my sh'", "--qemu-opts=-accel tcg,thread=single"]
