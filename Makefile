@@ -4,10 +4,12 @@
 VARIANT ?= krsi
 KERNEL_SRC ?=
 BUILDS ?=
+ONLY ?=
+PROFILE ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help kernel matrix check shell patches clean
+.PHONY: help kernel matrix bench-build check shell patches clean
 
 help:
 	$(HARNESS) --help
@@ -19,6 +21,11 @@ kernel:
 # Build the series in every configuration of configs/matrix.toml, or in BUILDS="…".
 matrix:
 	$(HARNESS) matrix --kernel-src '$(KERNEL_SRC)' $(BUILDS)
+
+# Measure builds and boots; ONLY=cold,warm,unchanged,vm,changed; PROFILE=1 tells what costs most.
+bench-build:
+	$(HARNESS) bench-build --variant '$(VARIANT)' --kernel-src '$(KERNEL_SRC)' --only '$(ONLY)' \
+		$(if $(PROFILE),--profile)
 
 # Everything that can be checked without a kernel.
 check:

@@ -1,4 +1,4 @@
-"""The command line behind the Makefile: kernel, matrix, check, patches, clean.
+"""The command line behind the Makefile: kernel, matrix, bench-build, check, patches, clean.
 
 Prints one sentence and exits by the family of what went wrong; see harness/errors.py.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import build, check, export, matrix, packages, proc
+from harness import build, build_bench, check, export, matrix, packages, proc
 from harness.errors import KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -75,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kernel.add_argument("--variant", default="krsi", metavar="NAME", help="default: krsi")
+    kernel.add_argument(
+        "--build",
+        type=Path,
+        default=_BUILD,
+        metavar="FOLDER",
+        help="where sources and results go; default: build",
+    )
     kernel.set_defaults(command=_kernel)
     checker = commands.add_parser(
         "check",
@@ -93,7 +100,17 @@ def _parser() -> argparse.ArgumentParser:
         "--configure", action="store_true", help="check the configurations, build nothing"
     )
     builds.set_defaults(command=_matrix)
-    for parser_with_base in (kernel, checker, builds):
+    timed = commands.add_parser(
+        "bench-build",
+        help="measure how long builds take, and a machine until its first test",
+        description=build_bench.DESCRIPTION,
+        epilog=build_bench.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    timed.add_argument("--variant", default="krsi", metavar="NAME", help="default: krsi")
+    build_bench.add_options(timed)
+    timed.set_defaults(command=build_bench.command)
+    for parser_with_base in (kernel, checker, builds, timed):
         parser_with_base.add_argument(
             "--kernel-src",
             default="",
@@ -112,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _kernel(args: argparse.Namespace) -> int:
     variant = build.variant_named(args.variant)
-    build.kernel(build.Request(variant, args.kernel_src or None))
+    build.kernel(build.Request(variant, args.kernel_src or None, args.build.resolve()))
     return 0
 
 
@@ -142,7 +159,7 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "reports")]
+    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "bench-build", "reports")]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:
         if path.exists():
