@@ -25,7 +25,6 @@ _ENVIRONMENT: Mapping[str, str] = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ADVICE": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
     "TZ": "UTC",
 }
