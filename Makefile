@@ -6,10 +6,14 @@ KERNEL_SRC ?=
 BUILDS ?=
 ONLY ?=
 PROFILE ?=
+VARIANTS ?=
+CASES ?=
+BASELINE ?=
+BENCH ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help kernel matrix bench-build check shell patches clean
+.PHONY: help kernel bench bench-doc bench-build listing matrix check shell patches clean
 
 help:
 	$(HARNESS) --help
@@ -17,6 +21,20 @@ help:
 # Build one variant into build/$(VARIANT)/.
 kernel:
 	$(HARNESS) kernel --variant '$(VARIANT)' --kernel-src '$(KERNEL_SRC)'
+
+# Count instructions on VARIANTS="…", all CASES="…"; compare with BASELINE=old.json.
+bench:
+	$(HARNESS) bench --variants '$(VARIANTS)' --baseline '$(BASELINE)' \
+		--kernel-src '$(KERNEL_SRC)' $(BENCH) -- $(CASES)
+
+# Make docs/BENCH.md from the figures of the latest `make bench`.
+bench-doc:
+	$(HARNESS) bench --doc
+
+# What one call executes, disassembled: CASES=mprotect/noop-1 VARIANTS=krsi.
+listing:
+	$(HARNESS) listing --variants '$(or $(VARIANTS),krsi)' \
+		--kernel-src '$(KERNEL_SRC)' $(BENCH) $(CASES)
 
 # Build the series in every configuration of configs/matrix.toml, or in BUILDS="…".
 matrix:

@@ -8,7 +8,7 @@ run: other architectures, no network, one processor. Emulation only: nothing her
 import re
 from pathlib import Path
 
-from harness import kmake, ktap, packages, proc, splat
+from harness import initramfs, kmake, ktap, packages, proc, splat
 from harness.arch import Arch
 from harness.errors import BuildError
 from harness.model import ROOT
@@ -37,11 +37,6 @@ def compile_init(arch: Arch, program: Path) -> None:
         timeout=120,
         check=BuildError,
     )
-
-
-def archive(program: bytes) -> bytes:
-    """An initramfs that holds one program, /init. Pure."""
-    return _member("init", 0o100755, program) + _member("TRAILER!!!", 0, b"")
 
 
 def argv(arch: Arch, image: Path, initrd: Path, *, audit: bool) -> list[str]:
@@ -93,7 +88,7 @@ def run(arch: Arch, image: Path, folder: Path, *, audit: bool) -> tuple[str, ...
     """
     program, initrd = folder / "init", folder / "initrd"
     compile_init(arch, program)
-    initrd.write_bytes(archive(program.read_bytes()))
+    initrd.write_bytes(initramfs.archive({"init": program.read_bytes()}))
     console = kmake.fresh(folder / "console.log")
     done = proc.run(
         argv(arch, image, initrd, audit=audit),
@@ -107,14 +102,3 @@ def run(arch: Arch, image: Path, folder: Path, *, audit: bool) -> tuple[str, ...
     if not done.ok:
         faults = (*faults, f"QEMU {done.why}")
     return tuple(f"{fault} ({console})" for fault in faults)
-
-
-def _member(name: str, mode: int, content: bytes) -> bytes:
-    """One member of a cpio archive in the "newc" format, header and contents padded to words."""
-    fields = [0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0]
-    header = b"070701" + b"".join(b"%08x" % value for value in fields) + name.encode() + b"\0"
-    return _padded(header) + _padded(content)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)

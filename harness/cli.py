@@ -1,4 +1,4 @@
-"""The command line behind the Makefile: kernel, matrix, bench-build, check, patches, clean.
+"""The command line behind the Makefile: kernel, bench, matrix, check, patches, clean.
 
 Prints one sentence and exits by the family of what went wrong; see harness/errors.py.
 """
@@ -38,6 +38,18 @@ exit status:
   1  a check failed  3  the series or the build failed  130  interrupted
 
 make itself turns every failure into 2; `python3 -m harness …` gives the status itself.
+"""
+
+_BENCH_EPILOG = """\
+CASE is a call (mprotect), one of its states (mprotect/noop-8), another question (links), or a
+shell pattern ('*/idle'); --list shows them all.
+
+A figure is exact and repeats, unless it is marked by ~. With --baseline every figure that changed
+is shown; one that a goal speaks of, and that grew on krsi, is worse: by anything where it is exact,
+by more than it wavers where it is not, by more than 5 % where it is a time.
+
+exit status, besides those of every command:
+  1  a case is missing, or worse than in the baseline. A goal that is missed is no failure.
 """
 
 
@@ -117,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PATH",
             help="a Linux 6.12 as folder, tarball or git tree; default: Debian's package",
         )
+    _add_bench(commands)
     patches = commands.add_parser(
         "patches",
         help="export build/tree's commits to kernel-patches/ and refresh the views",
@@ -125,6 +138,93 @@ def _parser() -> argparse.ArgumentParser:
     clean = commands.add_parser("clean", help="delete what was built; build/tree stays")
     clean.set_defaults(command=_clean)
     return parser
+
+
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="count the instructions that calls take, on several kernels",
+        description="Boot each kernel in an emulated machine that counts instructions, and say "
+        "what system calls take with nothing attached, with programs, and what attaching takes.",
+        epilog=_BENCH_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument("cases", nargs="*", metavar="CASE", help="which cases; default: all")
+    bench.add_argument(
+        "--variants", default="", metavar="NAMES", help="default: none upstream krsi"
+    )
+    bench.add_argument(
+        "--baseline", default="", metavar="FILE", help="an older bench.json to compare with"
+    )
+    bench.add_argument(
+        "--no-build", action="store_true", help="measure what lies in build/ as it is"
+    )
+    bench.add_argument(
+        "--accel",
+        choices=("auto", "kvm", "tcg"),
+        default="auto",
+        help="whether to measure nanoseconds, too: auto does where KVM works, tcg does not",
+    )
+    bench.add_argument("--list", action="store_true", help="list the cases and stop")
+    bench.add_argument(
+        "--doc",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="make docs/BENCH.md from FILE (default: the latest bench.json), measure nothing",
+    )
+    bench.add_argument("--kernel-src", default="", metavar="PATH", help="as for kernel")
+    bench.set_defaults(command=_bench)
+    listing = commands.add_parser(
+        "listing",
+        help="write down, disassembled, what one call executes",
+        description="Boot each kernel, follow one call instruction by instruction, and write down "
+        "what it executes: by function, and by block with how often it runs. Nothing interrupts "
+        "it, and what runs is what `bench` counts.",
+    )
+    listing.add_argument(
+        "case", nargs="?", default="mprotect/noop-1", help="CALL/STATE; default: mprotect/noop-1"
+    )
+    listing.add_argument("--variants", default="krsi", metavar="NAMES", help="default: krsi")
+    listing.add_argument("--no-build", action="store_true", help="as for bench")
+    listing.add_argument("--kernel-src", default="", metavar="PATH", help="as for kernel")
+    listing.set_defaults(command=_listing)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    # What it needs for plots takes a second to import.
+    from harness.bench import plan, run  # noqa: PLC0415
+
+    if args.list:
+        for boot in plan.boots(args.cases):
+            for case in boot.cases:
+                say(case)
+        return 0
+    if args.doc is not None:
+        run.document(Path(args.doc) if args.doc else run.RESULTS / "latest/bench.json")
+        return 0
+    request = run.Request(
+        variants=run.variants(args.variants),
+        patterns=tuple(args.cases),
+        kernel_src=args.kernel_src or None,
+        baseline=Path(args.baseline) if args.baseline else None,
+        build=not args.no_build,
+        accel=args.accel,
+    )
+    return run.run(request)
+
+
+def _listing(args: argparse.Namespace) -> int:
+    from harness.bench import run  # noqa: PLC0415
+
+    request = run.Request(
+        variants=run.variants(args.variants),
+        kernel_src=args.kernel_src or None,
+        build=not args.no_build,
+    )
+    call, _, state = args.case.partition("/")
+    run.listing(request, call, state)
+    return 0
 
 
 def _kernel(args: argparse.Namespace) -> int:
@@ -159,7 +259,7 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "bench-build", "reports")]
+    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "bench", "bench-build", "reports")]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:
         if path.exists():

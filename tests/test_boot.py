@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import boot, splat
+from harness import boot, initramfs, splat
 from harness.arch import ARCHES, ARM64, X86
 
 POLICY = splat.load_policy(boot.POLICY)
@@ -65,7 +65,7 @@ def test_the_command() -> None:
 
 
 def test_an_archive() -> None:
-    data = boot.archive(b"\x7fELF!")
+    data = initramfs.archive({"init": b"\x7fELF!"})
     assert data[:6] == b"070701"
     assert int(data[14:22], 16) == 0o100755  # mode
     assert int(data[54:62], 16) == 5  # size
