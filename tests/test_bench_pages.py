@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 from bench_fakes import KRSI, NONE, UPSTREAM, figure, kernel, record
 from harness.bench import compare, page, plots, tables
-from harness.bench.record import Record
+from harness.bench.record import Case, Record
 from harness.bench.tables import Table
 
 FULL = record(NONE, UPSTREAM, KRSI)
@@ -50,6 +50,17 @@ def test_without_the_floor_nothing_is_above_it() -> None:
     table = tables.idle_table(record(UPSTREAM))
     assert table.head == ("call", "hooks", "upstream")
     assert row(table, "mprotect") == ("mprotect", "–", "1,008")
+
+
+def test_hooks_are_named() -> None:
+    cases = {
+        "crossed/pipe": Case({"file_open": 1, "file_permission": 2}),
+        "crossed/getppid": Case(),
+        "crossed/refused": Case({"init": 0}),
+    }
+    table = tables.hooks_table(record(kernel("krsi", cases)))
+    assert table.rows == (("pipe", "2 × file_permission, file_open"),)
+    assert table.notes == ("Take no program: init.",)
 
 
 def test_programs_by_number() -> None:

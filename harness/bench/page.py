@@ -6,7 +6,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from harness.bench.record import Record
-from harness.bench.tables import Table, all_tables, unsteady_notes
+from harness.bench.tables import Table, all_tables, hooks_table, unsteady_notes
 
 _METHOD = """\
 One CPU, emulated by QEMU with `-icount shift=0`: the guest's clock counts instructions, so that no
@@ -28,6 +28,7 @@ body { font: 15px/1.45 sans-serif; max-width: 60em; margin: 2em auto; padding: 0
 table { border-collapse: collapse; margin: 1em 0; }
 th, td { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
+.prose td, .prose th { text-align: left; }
 .problem { color: #a00; }
 svg { width: 100%; height: auto; }
 </style>
@@ -39,7 +40,7 @@ svg { width: 100%; height: auto; }
 {%- for plot in plots %}{{ plot }}
 {% endfor %}
 {%- for table in tables %}<h2>{{ table.title }}</h2>
-<table>
+<table{% if table.prose %} class="prose"{% endif %}>
 <tr>{% for word in table.head %}<th>{{ word }}</th>{% endfor %}</tr>
 {% for row in table.rows %}<tr>{% for word in row %}<td>{{ word }}</td>{% endfor %}</tr>
 {% endfor %}</table>
@@ -67,7 +68,7 @@ def html(record: Record, drawn: Mapping[str, str], more: Sequence[Table] = ()) -
         origin=origin(record),
         problems=record.problems,
         plots=inner,
-        tables=(*more, *all_tables(record)),
+        tables=(*more, *_tables(record)),
         notes=unsteady_notes(record),
     )
 
@@ -80,11 +81,16 @@ def markdown(record: Record) -> str:
         _METHOD,
         origin(record),
         *(f"**{problem}**" for problem in record.problems),
-        *(table.markdown() for table in all_tables(record)),
+        *(table.markdown() for table in _tables(record)),
         "## What wavers, and why",
         *unsteady_notes(record),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _tables(record: Record) -> tuple[Table, ...]:
+    hooks = hooks_table(record)
+    return (*all_tables(record), *([hooks] if hooks.rows else []))
 
 
 def origin(record: Record) -> str:

@@ -22,12 +22,14 @@ class Table:
         head: a word for each column; the first one is aligned left, the others right.
         rows: as many words each.
         notes: sentences below it.
+        prose: all columns are aligned left.
     """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    prose: bool = False
 
     def text(self) -> str:
         """For a terminal."""
@@ -43,14 +45,14 @@ class Table:
 
     def markdown(self) -> str:
         """For a document."""
-        rule = ["---", *["--:"] * (len(self.head) - 1)]
+        rule = ["---", *["---" if self.prose else "--:"] * (len(self.head) - 1)]
         lines = ["| " + " | ".join(row) + " |" for row in (self.head, rule, *self.rows)]
         notes = [f"\n{note}" for note in self.notes]
         return "\n".join([f"## {self.title}\n", *lines, *notes])
 
 
 def all_tables(record: Record) -> tuple[Table, ...]:
-    """Every table that has a row."""
+    """Every table of numbers that has a row."""
     tables = (
         goal_table(record),
         idle_table(record),
@@ -100,6 +102,27 @@ def idle_table(record: Record) -> Table:
         tuple(rows),
         ("hooks: how many calls of hooks a program can be on were counted during one call.",),
     )
+
+
+def hooks_table(record: Record) -> Table:
+    """The hooks that each call crosses, by name, and those that could not be counted.
+
+    Too wide for a terminal.
+    """
+    kernel = record.kernel(PRODUCT) or next(iter(_with_programs(record)), None)
+    rows = []
+    for call in plan.CALLS:
+        case = kernel.cases.get(f"crossed/{call}") if kernel else None
+        if case is not None and case.values:
+            ordered = sorted(case.values.items(), key=lambda each: (-each[1], each[0]))
+            rows.append((call, ", ".join(_times(name, count) for name, count in ordered)))
+    refused = kernel.cases.get("crossed/refused") if kernel else None
+    notes = (f"Take no program: {', '.join(sorted(refused.values))}.",) if refused else ()
+    return Table("Hooks that a call crosses", ("call", "hooks"), tuple(rows), notes, prose=True)
+
+
+def _times(name: str, count: int) -> str:
+    return f"{count} × {name}" if count > 1 else name
 
 
 def programs_table(record: Record) -> Table:
