@@ -66,7 +66,7 @@ def _programs(record: Record) -> Iterable[Goal]:
     product = record.kernel(PRODUCT)
     first = figures.added(product, CALL, "noop-1")
     yield Goal("first no-op program on file_mprotect", 80, first)
-    yield Goal("the same, the prize", 64, first)
+    yield Goal("the same, the prize (below 64)", 63, first)
     yield Goal("each further one", 20, figures.further(product))
     yield Goal("38 of them", 820, figures.added(product, CALL, "noop-38"))
 
