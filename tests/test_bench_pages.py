@@ -97,7 +97,7 @@ def test_nanoseconds_are_shown_with_their_spread() -> None:
 def test_what_wavers_is_named() -> None:
     measured = kernel("krsi", {"kill/idle": figure(9, 1.5), "execve/idle": figure(9, 5)})
     said, found = tables.unsteady_notes(record(measured))
-    assert said.startswith("~ execve: thousands of pages")
+    assert said.startswith("~ execve: it comes in kinds")
     assert found.endswith("krsi kill/idle (+1.50).")
 
 
