@@ -30,6 +30,9 @@
 
 DEFINE_BPF_STORAGE_CACHE(inode_cache);
 
+/* Whether there has ever been a map, and so may be a value. */
+DEFINE_STATIC_KEY_FALSE(bpf_inode_storage_key);
+
 /* For callers that know there to be room for us, see inode_map_alloc(). */
 static struct bpf_lsm_inode *blob_of(void *inode_security)
 {
@@ -83,20 +86,16 @@ static int value_delete(const struct bpf_lsm_inode *blob, struct bpf_map *map)
 }
 
 /**
- * bpf_inode_storage_free - Free the values of an inode
+ * __bpf_inode_storage_free - Free the values of an inode
  * @inode_security: the inode's security blob, which is about to be freed
  *
  * Context: RCU callback, after the grace period that security_inode_free() has
  * started: no program can reach the blob any more. A map that is being freed
  * still can, and local storage keeps the two from freeing the same value.
  */
-void bpf_inode_storage_free(void *inode_security)
+void __bpf_inode_storage_free(void *inode_security)
 {
 	struct bpf_local_storage *storage;
-
-	/* Another LSM wanted the blob. */
-	if (!bpf_lsm_active)
-		return;
 
 	guard(rcu)();
 	storage = rcu_dereference(blob_of(inode_security)->storage);
@@ -164,6 +163,8 @@ static struct bpf_map *inode_map_alloc(union bpf_attr *attr)
 	 */
 	if (!bpf_lsm_active)
 		return ERR_PTR(-EOPNOTSUPP);
+
+	static_branch_enable(&bpf_inode_storage_key);
 	return bpf_local_storage_map_alloc(attr, &inode_cache, false);
 }
 
