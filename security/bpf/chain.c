@@ -19,6 +19,9 @@
 
 #include "chain.h"
 
+/* More than the programs of a hook take on any architecture. */
+#define IMAGE_SIZE_MAX	PAGE_SIZE
+
 static bool returns_void(const struct bpf_lsm_target *target)
 {
 	return target->model.ret_size == 0;
@@ -133,12 +136,22 @@ static void chain_free_work(struct work_struct *work)
  * let the RCU-tasks one pass when it sleeps in the next program.
  *
  * RCU-tasks waits for RCU as well, so interrupts are seen out, too.
+ *
+ * With PREEMPT_RT a plain program can block on a spinlock, which RCU-tasks takes
+ * for sleep. But as it waits for RCU, the task is out of the plain programs of
+ * its gap after a first grace period, and out of the gap after a second one.
  */
 static void chain_gap_passed(struct rcu_head *rcu);
 
-static void chain_sleepers_passed(struct rcu_head *rcu)
+static void chain_plain_passed(struct rcu_head *rcu)
 {
 	call_rcu_tasks(rcu, chain_gap_passed);
+}
+
+static void chain_pass_gap(struct rcu_head *rcu)
+{
+	call_rcu_tasks(rcu, IS_ENABLED(CONFIG_PREEMPT_RT) ?
+			    chain_plain_passed : chain_gap_passed);
 }
 
 static void chain_gap_passed(struct rcu_head *rcu)
@@ -147,7 +160,7 @@ static void chain_gap_passed(struct rcu_head *rcu)
 
 	if (chain->nr_sleepable) {
 		chain->nr_sleepable--;
-		call_rcu_tasks_trace(rcu, chain_sleepers_passed);
+		call_rcu_tasks_trace(rcu, chain_pass_gap);
 		return;
 	}
 
@@ -175,6 +188,8 @@ static int chain_emit(struct bpf_lsm_chain *chain,
 	size = arch_prepare_bpf_chain(&code, NULL, 0);
 	if (size < 0)
 		return size;
+	if (size > IMAGE_SIZE_MAX)
+		return -E2BIG;
 
 	chain->image = arch_alloc_bpf_trampoline(size);
 	if (!chain->image)
@@ -257,18 +272,36 @@ out:
 }
 
 /**
- * bpf_lsm_chain_charge - Count a chain's image against the JIT limit
- * @chain: a chain that has not been charged for
+ * bpf_lsm_chain_reserve - Count the largest image against the JIT limit
+ *
+ * Beyond the limit this asks for a capability, which is a hook, and may be
+ * audited. So it comes before the locks, while no chain has been built.
  *
  * Return: 0, or -EPERM if the limit does not allow @current another image.
  */
-int bpf_lsm_chain_charge(struct bpf_lsm_chain *chain)
+int bpf_lsm_chain_reserve(void)
 {
-	int err = bpf_jit_charge_modmem(chain->size);
+	return bpf_jit_charge_modmem(IMAGE_SIZE_MAX);
+}
 
-	if (!err)
-		chain->charged = chain->size;
-	return err;
+/**
+ * bpf_lsm_chain_unreserve - Give back what bpf_lsm_chain_reserve() has counted
+ */
+void bpf_lsm_chain_unreserve(void)
+{
+	bpf_jit_uncharge_modmem(IMAGE_SIZE_MAX);
+}
+
+/**
+ * bpf_lsm_chain_charge - Pay for a chain with what was reserved
+ * @chain: a chain that has not been charged for
+ *
+ * What is more than the chain needs is given back.
+ */
+void bpf_lsm_chain_charge(struct bpf_lsm_chain *chain)
+{
+	chain->charged = chain->size;
+	bpf_jit_uncharge_modmem(IMAGE_SIZE_MAX - chain->size);
 }
 
 /**
@@ -331,5 +364,5 @@ void bpf_lsm_chain_measure(struct bpf_lsm_chain *chain, bool on)
 void bpf_lsm_chain_put(struct bpf_lsm_chain *chain)
 {
 	if (chain && refcount_dec_and_test(&chain->usage))
-		call_rcu_tasks(&chain->rcu, chain_gap_passed);
+		chain_pass_gap(&chain->rcu);
 }

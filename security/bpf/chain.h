@@ -87,7 +87,9 @@ struct bpf_lsm_chain {
 
 struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
 					  const struct list_head *members);
-int bpf_lsm_chain_charge(struct bpf_lsm_chain *chain);
+int bpf_lsm_chain_reserve(void);
+void bpf_lsm_chain_unreserve(void);
+void bpf_lsm_chain_charge(struct bpf_lsm_chain *chain);
 void bpf_lsm_chain_inherit_charge(struct bpf_lsm_chain *chain,
 				  struct bpf_lsm_chain *old);
 void *bpf_lsm_chain_entry(const struct bpf_lsm_chain *chain);

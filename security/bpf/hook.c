@@ -116,7 +116,6 @@ static void drop_detached(int id)
 	if (!list_empty(&hook->members)) {
 		chain = build(id);
 		if (IS_ERR(chain)) {
-			hook->revision++;
 			hook->stale = true;
 			schedule_delayed_work(&retry_work, RETRY_DELAY);
 			return;
@@ -168,6 +167,31 @@ static bool is_attached(const struct bpf_lsm_hook *hook,
 	return false;
 }
 
+static int attach(int id, const struct btf_func_model *model,
+		  struct bpf_lsm_member *member)
+{
+	struct bpf_lsm_hook *hook = &hooks[id];
+	struct bpf_lsm_chain *chain;
+
+	guard(mutex)(&hook->lock);
+
+	if (is_attached(hook, member->tramp.link.prog))
+		return -EBUSY;
+
+	hook->model = *model;
+	list_add_tail(&member->node, &hook->members);
+
+	chain = build(id);
+	if (IS_ERR(chain)) {
+		list_del_init(&member->node);
+		return PTR_ERR(chain);
+	}
+
+	bpf_lsm_chain_charge(chain);
+	publish(id, chain);
+	return 0;
+}
+
 /**
  * bpf_lsm_hook_attach - Run one more program in a hook
  * @id: slot id of the hook
@@ -184,34 +208,15 @@ static bool is_attached(const struct bpf_lsm_hook *hook,
 int bpf_lsm_hook_attach(int id, const struct btf_func_model *model,
 			struct bpf_lsm_member *member)
 {
-	struct bpf_lsm_hook *hook = &hooks[id];
-	struct bpf_lsm_chain *chain;
 	int err;
 
-	guard(mutex)(&hook->lock);
-
-	if (is_attached(hook, member->tramp.link.prog))
-		return -EBUSY;
-
-	hook->model = *model;
-	list_add_tail(&member->node, &hook->members);
-
-	chain = build(id);
-	if (IS_ERR(chain)) {
-		err = PTR_ERR(chain);
-		goto out_unlist;
-	}
-	err = bpf_lsm_chain_charge(chain);
+	err = bpf_lsm_chain_reserve();
 	if (err)
-		goto out_put;
+		return err;
 
-	publish(id, chain);
-	return 0;
-
-out_put:
-	bpf_lsm_chain_put(chain);
-out_unlist:
-	list_del_init(&member->node);
+	err = attach(id, model, member);
+	if (err)
+		bpf_lsm_chain_unreserve();
 	return err;
 }
 
@@ -291,6 +296,9 @@ void bpf_lsm_hook_detach(int id, struct bpf_lsm_member *member)
 		return;
 	list_del_init(&member->node);
 	drop_detached(id);
+	/* Otherwise the new chain counts. */
+	if (hook->stale)
+		hook->revision++;
 }
 
 /**

@@ -8,7 +8,7 @@
 #include "hooks.h"
 
 /* In the order of enum lsm_slot_id. */
-BTF_ID_LIST(bpf_lsm_btf_ids)
+BTF_ID_LIST_GLOBAL(bpf_lsm_btf_ids, LSM_SLOT_COUNT)
 #define LSM_HOOK(RET, DEFAULT, NAME, ...) BTF_ID(func, bpf_lsm_##NAME)
 #include <linux/lsm_hook_defs.h>
 #undef LSM_HOOK
@@ -22,6 +22,10 @@ BTF_ID_LIST(bpf_lsm_btf_ids)
 int bpf_lsm_hook_find(u32 btf_id)
 {
 	int id;
+
+	/* Functions that are not in BTF have that id, which is all without BTF. */
+	if (!btf_id)
+		return -ENOENT;
 
 	for (id = 0; id < LSM_SLOT_COUNT; id++)
 		if (bpf_lsm_btf_ids[id] == btf_id)

@@ -10,6 +10,8 @@
 #include <linux/lsm_slot.h>
 #include <linux/types.h>
 
+extern u32 bpf_lsm_btf_ids[];
+
 int bpf_lsm_hook_find(u32 btf_id);
 const char *bpf_lsm_hook_refusal(int id);
 bool bpf_lsm_hook_is_bool(int id);

@@ -151,7 +151,7 @@ static long inode_map_delete(struct bpf_map *map, void *key)
 /* There is no FD to call a value by that nobody has opened. */
 static int inode_map_next_key(struct bpf_map *map, void *key, void *next_key)
 {
-	return -EOPNOTSUPP;
+	return -ENOTSUPP;
 }
 
 static struct bpf_map *inode_map_alloc(union bpf_attr *attr)

@@ -5,10 +5,12 @@
  * This would catch: helpers and kfuncs that are missing, that give a wrong
  * answer, or that can be called by other programs or in other contexts than they
  * are made for; a warning in the kernel log for a program that asks about a
- * file which is yet to be made.
+ * file which is yet to be made; one that waits for a lock that its hook's caller
+ * holds.
  */
 #define _GNU_SOURCE
 #include <test_progs.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -139,6 +141,50 @@ out:
 	teardown();
 }
 
+/* What the caller of a hook holds is not waited for. */
+static void executable_under_lock(void)
+{
+	struct rlimit limit;
+	struct stat st;
+
+	if (!lsm_has_chains()) {
+		lsm_skip("this kernel hangs for good");
+		return;
+	}
+	if (!setup("look_under_lock") ||
+	    !ASSERT_OK(getrlimit(RLIMIT_CORE, &limit), "getrlimit"))
+		goto out;
+	watch();
+	ASSERT_OK(setrlimit(RLIMIT_CORE, &limit), "setrlimit");
+	unwatch();
+	if (ASSERT_OK(stat("/proc/self/exe", &st), "stat"))
+		ASSERT_EQ(skel->bss->locked_exe_ino, st.st_ino, "inode");
+out:
+	teardown();
+}
+
+static void path_with_irqs_off(void)
+{
+	int fd;
+
+	if (!lsm_has_chains()) {
+		lsm_skip("this kernel takes the risk of a deadlock");
+		return;
+	}
+	if (!setup("look_at_owned"))
+		goto out;
+	fd = openat(dir, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (!ASSERT_OK_FD(fd, "make a file"))
+		goto out;
+	watch();
+	ASSERT_OK(fcntl(fd, F_SETOWN, getpid()), "F_SETOWN");
+	unwatch();
+	close(fd);
+	ASSERT_EQ(skel->bss->path_irqs_off, -EOPNOTSUPP, "path");
+out:
+	teardown();
+}
+
 static void ima_hash(void)
 {
 	if (!setup(NULL) || !look_at_file())
@@ -208,6 +254,10 @@ void test_lsm_files(void)
 		paths();
 	if (test__start_subtest("executable"))
 		executable();
+	if (test__start_subtest("executable_under_lock"))
+		executable_under_lock();
+	if (test__start_subtest("path_with_irqs_off"))
+		path_with_irqs_off();
 	if (test__start_subtest("ima_hash"))
 		ima_hash();
 	if (test__start_subtest("no_verity_file"))

@@ -57,13 +57,13 @@ static void accepted(const char *name)
 }
 
 /* Load "return 0" with another target or license than libbpf would allow. */
-static int load_raw(const char *license, int btf_id)
+static int load_raw_as(const char *license, int btf_id, enum bpf_attach_type type)
 {
 	static const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_LSM_MAC,
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = type,
 		    .attach_btf_id = btf_id, .log_buf = log_buf,
 		    .log_size = sizeof(log_buf), .log_level = 1);
 	int fd;
@@ -74,6 +74,11 @@ static int load_raw(const char *license, int btf_id)
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0 ? 0 : fd;
+}
+
+static int load_raw(const char *license, int btf_id)
+{
+	return load_raw_as(license, btf_id, BPF_LSM_MAC);
 }
 
 static int kernel_btf_id(const char *name, int kind)
@@ -167,6 +172,24 @@ static void wrong_target(void)
 	ASSERT_EQ(load_raw("GPL", 0), -EINVAL, "no target");
 }
 
+/* Targets of tracing programs are checked in other ways, which is no way round. */
+static void wrong_attach_type(void)
+{
+	int id = kernel_btf_id("btf_trace_sched_switch", BTF_KIND_TYPEDEF);
+
+	if (!lsm_has_chains()) {
+		lsm_skip("this kernel loads such a program, but does not attach it");
+		return;
+	}
+	if (!ASSERT_GT(id, 0, "btf_trace_sched_switch"))
+		return;
+	ASSERT_EQ(load_raw_as("Proprietary", id, BPF_TRACE_RAW_TP), -EINVAL, "Proprietary");
+	ASSERT_HAS_SUBSTR(log_buf, "LSM programs must have a GPL compatible license",
+			  "log");
+	ASSERT_EQ(load_raw_as("GPL", id, BPF_TRACE_RAW_TP), -EINVAL, "a raw tracepoint");
+	ASSERT_HAS_SUBSTR(log_buf, "points to wrong type name", "log");
+}
+
 static void ret_argument(void)
 {
 	accepted("ret_argument");
@@ -227,6 +250,8 @@ void test_lsm_verifier(void)
 		bool_return();
 	if (test__start_subtest("wrong_target"))
 		wrong_target();
+	if (test__start_subtest("wrong_attach_type"))
+		wrong_attach_type();
 	if (test__start_subtest("ret_argument"))
 		ret_argument();
 	if (test__start_subtest("nullable_untested"))

@@ -23,7 +23,10 @@ int path_too_long;
 int d_path_size;
 char d_path[256];
 
+int path_irqs_off;
+
 __u64 exe_ino;
+__u64 locked_exe_ino;
 int verity_err;
 int ima_algo;
 __u8 ima_hash[32];
@@ -73,6 +76,31 @@ int BPF_PROG(look_at_digest, struct file *file, int mask)
 		return 0;
 	bpf_dynptr_from_mem(digest, sizeof(digest), 0, &value);
 	verity_err = bpf_get_fsverity_digest(file, &value);
+	return 0;
+}
+
+/* The caller holds the lock of the task, see task_lock(). */
+SEC("?lsm/task_setrlimit")
+int BPF_PROG(look_under_lock, struct task_struct *p)
+{
+	struct file *exe;
+
+	if (!monitored())
+		return 0;
+	exe = bpf_get_task_exe_file(p);
+	if (exe) {
+		locked_exe_ino = exe->f_inode->i_ino;
+		bpf_put_file(exe);
+	}
+	return 0;
+}
+
+/* The caller has switched interrupts off. */
+SEC("?lsm/file_set_fowner")
+int BPF_PROG(look_at_owned, struct file *file)
+{
+	if (monitored())
+		path_irqs_off = bpf_path_d_path(&file->f_path, path, sizeof(path));
 	return 0;
 }
 
