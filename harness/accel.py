@@ -5,6 +5,7 @@ kernel's first line. So a kernel is booted, without a root, until it panics for 
 answer holds until the host reboots or QEMU changes, and is kept in build/.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -34,6 +35,14 @@ class Answer:
     def __str__(self) -> str:
         """One line for the user."""
         return f"{self.accel} ({self.why})"
+
+
+def add_option(
+    parser: argparse.ArgumentParser,
+    what: str = "who executes the guest; auto tries KVM and falls back to emulation (TCG)",
+) -> None:
+    """Teach a parser `--accel`, whose value is for choose()."""
+    parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto", help=what)
 
 
 def probe_argv(qemu: Path, bzimage: Path) -> list[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from harness import elf, fingerprint, kconfig, kmake, packages, series, source, tree
@@ -64,6 +65,18 @@ class Job:
     trees: tree.Trees
     toolchain: Mapping[str, str]
     times: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def kernel_sources(self) -> fingerprint.Snapshot:
+        """The kernel's sources when they were first asked for."""
+        return fingerprint.Snapshot.of(self.trees.kernel)
+
+    @cached_property
+    def tools_sources(self) -> fingerprint.Snapshot:
+        """Those of libbpf, bpftool and the selftests; the product's are in the kernel's tree."""
+        if self.trees.tree == self.trees.kernel:
+            return self.kernel_sources
+        return fingerprint.Snapshot.of(self.trees.tree)
 
     @property
     def libbpf(self) -> Path:
@@ -167,7 +180,7 @@ def _run_phases(job: Job) -> None:
     """Run each phase whose inputs have changed, in order."""
     wanted = requested(job.request.variant)
     common = recipe(job)
-    sources = fingerprint.of_tree(job.trees.kernel, without=NOT_KERNEL)
+    sources = job.kernel_sources.digest(without=NOT_KERNEL)
     key = fingerprint.of_words(common, sources, kconfig.render(wanted))
     phase(
         job,
@@ -176,7 +189,7 @@ def _run_phases(job: Job) -> None:
         [job.paths.bzimage, job.paths.vmlinux, job.btf],
         lambda: _build_kernel(job, wanted),
     )
-    tools_and_selftests(job, _tests(job.trees))
+    tools_and_selftests(job, _tests(job))
 
 
 def recipe(job: Job) -> str:
@@ -207,14 +220,14 @@ def tools_and_selftests(job: Job, tests: Sequence[str], extras: Sequence[str] = 
         extras: what the tests start besides, to lie beside the program that holds them.
     """
     types = fingerprint.of_files(job.paths.root, [job.btf])
-    sources = fingerprint.of_tree(job.trees.tree, only=_TOOLS)
+    sources = job.tools_sources.digest(only=_TOOLS)
     key = fingerprint.of_words(recipe(job), types, sources)
     outputs = [job.paths.bin / "bpftool", job.libbpf / "libbpf.a"]
     phase(job, "tools", key, outputs, lambda: _build_tools(job))
     key = fingerprint.of_words(
         key,
         job.trees.state.base,
-        fingerprint.of_tree(job.trees.tree, only=("tools/testing/selftests/",)),
+        job.tools_sources.digest(only=("tools/testing/selftests/",)),
         fingerprint.of_folder(RUNNER),
         *tests,
         *extras,
@@ -292,10 +305,11 @@ def _build_selftests(job: Job, tests: Sequence[str], extras: Sequence[str]) -> N
         install(out / name, job.paths.bin / name)
 
 
-def _tests(trees: tree.Trees) -> tuple[str, ...]:
+def _tests(job: Job) -> tuple[str, ...]:
     """The C selftests that the series adds, edits not yet committed included."""
+    trees = job.trees
     base = trees.state.base
-    paths = {*series.created(trees.tree, base, trees.tree.head), *trees.tree.changes()}
+    paths = {*series.created(trees.tree, base, trees.tree.head), *job.tools_sources.edited}
     folder = f"{_SELFTESTS}prog_tests/"
     added = (Path(path) for path in paths if path.startswith(folder) and path.endswith(".c"))
     known = trees.tree.out("ls-tree", "--name-only", base, folder).splitlines()

@@ -621,12 +621,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how often each of the two machines boots; default: 5",
     )
-    parser.add_argument(
-        "--accel",
-        choices=("auto", "kvm", "tcg"),
-        default="auto",
-        help="who executes the guest; auto tries KVM and falls back to emulation (TCG)",
-    )
+    accel.add_option(parser)
     parser.add_argument(
         "--profile",
         action="store_true",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import build, build_bench, check, export, matrix, packages, proc
+from harness import accel, build, build_bench, check, export, matrix, packages, proc
 from harness.errors import KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -159,11 +159,8 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     bench.add_argument(
         "--no-build", action="store_true", help="measure what lies in build/ as it is"
     )
-    bench.add_argument(
-        "--accel",
-        choices=("auto", "kvm", "tcg"),
-        default="auto",
-        help="whether to measure nanoseconds, too: auto does where KVM works, tcg does not",
+    accel.add_option(
+        bench, "whether to measure nanoseconds, too: auto does where KVM works, tcg does not"
     )
     bench.add_argument("--list", action="store_true", help="list the cases and stop")
     bench.add_argument(

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from harness.git import Repo
 
@@ -30,18 +32,41 @@ def of_folder(folder: Path) -> str:
 
 
 def of_tree(repo: Repo, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> str:
-    """A hash of a working tree's contents, edits included.
+    """A hash of a working tree's contents as they are now; see Snapshot.digest()."""
+    return Snapshot.of(repo).digest(only=only, without=without)
 
-    Args:
-        repo: the working tree.
-        only: the prefixes of the paths that count; all when empty.
-        without: the prefixes of the paths that do not.
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What git knows of a working tree: asked once, good for many hashes.
+
+    Attributes:
+        root: the working tree.
+        committed: the lines of `git ls-tree` for HEAD.
+        edited: the paths that differ from HEAD or are new, relative to root.
     """
 
-    def counts(path: str) -> bool:
-        return (not only or path.startswith(only)) and not path.startswith(without or ("\0",))
+    root: Path
+    committed: tuple[str, ...]
+    edited: tuple[str, ...]
 
-    listing = repo.out("ls-tree", "-r", "-z", "HEAD").split("\0")
-    committed = (line for line in listing if counts(line.partition("\t")[2]))
-    changed = [repo.path / path for path in repo.changes() if counts(path)]
-    return of_words(*committed, of_files(repo.path, changed))
+    @classmethod
+    def of(cls, repo: Repo) -> Self:
+        """Ask git about a working tree."""
+        listing = repo.out("ls-tree", "-r", "-z", "HEAD").split("\0")
+        return cls(repo.path, tuple(listing), repo.changes())
+
+    def digest(self, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> str:
+        """A hash of the contents, edits included.
+
+        Args:
+            only: the prefixes of the paths that count; all when empty.
+            without: the prefixes of the paths that do not.
+        """
+
+        def counts(path: str) -> bool:
+            return (not only or path.startswith(only)) and not path.startswith(without or ("\0",))
+
+        committed = (line for line in self.committed if counts(line.partition("\t")[2]))
+        edited = [self.root / path for path in self.edited if counts(path)]
+        return of_words(*committed, of_files(self.root, edited))

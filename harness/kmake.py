@@ -197,8 +197,8 @@ def version(tool: str) -> str:
 
 
 def jobs() -> int:
-    """How many processors we may use."""
-    return len(os.sched_getaffinity(0))
+    """For -j: one more than the processors we may use, as now and then one waits."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def ccache() -> str:

@@ -84,12 +84,7 @@ def parse(argv: Sequence[str]) -> Options:
     )
     parser.add_argument("-x", action="store_true", help="stop at the first failure")
     parser.add_argument("--list", action="store_true", help="print the items and run nothing")
-    parser.add_argument(
-        "--accel",
-        choices=("auto", "kvm", "tcg"),
-        default="auto",
-        help="who executes the guest; auto tries KVM and falls back to emulation (TCG)",
-    )
+    accel.add_option(parser)
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=float, help="for one C test (default: 120)"
     )

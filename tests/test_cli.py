@@ -94,7 +94,9 @@ def test_ctrl_c_in_make_leaves_no_child(tmp_path: Path) -> None:
     """The whole way: make, the harness, a build that hangs, Ctrl-C on the terminal."""
     marker = tmp_path / "pid"
     script = (
-        "import sys\n"
+        "import signal, sys\n"
+        # What runs these tests in the background may have told them to ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from harness import build, cli, proc\n"
         f"hang = ['sh', '-c', 'echo $$ >{marker}; exec sleep 60']\n"
         "build.kernel = lambda request: proc.run(hang)\n"

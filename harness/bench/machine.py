@@ -3,9 +3,9 @@
 QEMU counts instructions (-icount shift=0): the guest's time is the number of instructions that it
 has executed, a nanosecond each, and an idle CPU skips to its next timer. There is no disk, no
 network and no folder of the host, the clock starts at a fixed date and random numbers come from a
-fixed seed. So two boots of one kernel give the same figures; where an interrupt falls may differ,
-which shows in the dearest batches alone. All of user space is bench/main.c, in an initramfs; it
-reports on the second serial port.
+fixed seed. So two boots of one kernel give the same least of many batches; where an interrupt falls
+may differ, which shows in the dearest ones alone. All of user space is bench/main.c, in an
+initramfs; it reports on the second serial port.
 """
 
 from dataclasses import dataclass

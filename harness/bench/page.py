@@ -10,13 +10,14 @@ from harness.bench.tables import Table, all_tables, hooks_table, unsteady_notes
 
 _METHOD = """\
 One CPU, emulated by QEMU with `-icount shift=0`: the guest's clock counts instructions, so that no
-figure depends on the host, and two boots of a kernel give the same figures. Each call has a boot
-of its own, for all its states, whose whole user space is one static program. A figure is the least
-over 200 batches of 16 calls, each shorter than a tick, less what an empty batch takes, divided by
-16; what makes processes is measured one at a time, 50 times, and the kernel is let finish in
-between. The few instructions around the system call in user space are in it, the same for all
-kernels. Before anything is measured, the lists of the kernel's allocators are given enough of
-everything, so that what was allocated before makes no difference (`bench/scatter.c`)."""
+figure depends on the host. Each call has a boot of its own, for all its states, whose whole user
+space is one static program. A figure is the least over 200 batches of 16 calls, each shorter than a
+tick, less what an empty batch takes, divided by 16; where an interrupt falls differs from boot to
+boot, but not that least: two boots of a kernel give the same figure, unless it is marked. What
+makes processes is measured one at a time, 50 times, and the kernel is let finish in between. The
+few instructions around the system call in user space are in it, the same for all kernels. Before
+anything is measured, the lists of the kernel's allocators are given enough of everything, so that
+what was allocated before makes no difference (`bench/scatter.c`)."""
 
 _PAGE = """\
 <!DOCTYPE html>
