@@ -3,9 +3,8 @@
  * What an allocator does depends on what lies in its lists. The one for pages
  * looks for a block that is large enough, one list after the other (a few
  * instructions of __zone_watermark_ok() for each that is empty), and splits one
- * that is too large; even stat() asks it, for a copy of the path. The one for
- * objects gives back a slab that gets empty, and takes a new one, some 950
- * instructions, when all are full.
+ * that is too large. The one for objects gives back a slab that gets empty, and
+ * takes a new one, some 950 instructions, when all are full.
  *
  * So that no kernel has another start than the other, and no state of one than
  * the next, there are plenty of free blocks of each size, of the kernel's kind
