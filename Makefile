@@ -13,7 +13,7 @@ BENCH ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help kernel bench bench-doc bench-build listing matrix check shell patches clean
+.PHONY: help kernel bench bench-doc bench-build listing matrix kunit proof check shell patches clean
 
 help:
 	$(HARNESS) --help
@@ -39,6 +39,14 @@ listing:
 # Build the series in every configuration of configs/matrix.toml, or in BUILDS="…".
 matrix:
 	$(HARNESS) matrix --kernel-src '$(KERNEL_SRC)' $(BUILDS)
+
+# Test chains and hooks while a small kernel boots, by the kernel's own kunit.py in QEMU.
+kunit:
+	$(HARNESS) kunit --kernel-src '$(KERNEL_SRC)'
+
+# Make docs/PROOF.md from the results below build/reports/.
+proof:
+	$(HARNESS) proof
 
 # Measure builds and boots; ONLY=cold,warm,unchanged,vm,changed; PROFILE=1 tells what costs most.
 bench-build:

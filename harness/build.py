@@ -22,8 +22,9 @@ from harness.progress import say, watching
 FRAGMENT = ROOT / "Kconfig.fragment"
 RUNNER = ROOT / "harness/runner"
 GIB = 1 << 30
-#: Free space wanted before a variant's first build, and before a later one, in bytes.
-ROOM_FIRST, ROOM_AGAIN = 6 * GIB, 1 * GIB
+#: Free space wanted before the very first build, which brings the sources, before a variant's first
+#: one, and before a later one, in bytes. A variant takes 2 GiB, the sources 2.3.
+ROOM_SOURCES, ROOM_FIRST, ROOM_AGAIN = 6 * GIB, 3 * GIB, 1 * GIB
 
 _SELFTESTS = "tools/testing/selftests/bpf/"
 NOT_KERNEL = ("Documentation/", "samples/", "tools/testing/", "tools/bpf/bpftool/")
@@ -105,7 +106,7 @@ def kernel(request: Request) -> BuildPaths:
     paths = BuildPaths.of(request.variant.name, request.build)
     needs = () if request.kernel_src else packages.BASE
     packages.ensure((*needs, *packages.KERNEL, *packages.VM), say)
-    require_room(request.build, ROOM_AGAIN if paths.manifest.exists() else ROOM_FIRST)
+    require_room(request.build, room(paths))
     with exclusive(request.build):
         with exclusive(request.build, "sources.lock"):
             origin = source.locate(request.kernel_src)
@@ -132,6 +133,13 @@ def variant_named(name: str) -> Variant:
     return VARIANTS[name]
 
 
+def room(paths: BuildPaths) -> int:
+    """The free space that a build into these paths wants, in bytes."""
+    if paths.manifest.exists():
+        return ROOM_AGAIN
+    return ROOM_FIRST if (paths.root.parent / "tree").exists() else ROOM_SOURCES
+
+
 def require_room(folder: Path, wanted: int) -> None:
     """Check that the disk below `folder` has `wanted` bytes free.
 
@@ -142,7 +150,8 @@ def require_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise InfraError(
-            f"{folder} has {free / GIB:.1f} GiB free, the build needs {wanted / GIB:.0f} GiB."
+            f"{folder} has {free / GIB:.1f} GiB free, the build needs {wanted / GIB:.0f} GiB: "
+            "'make clean' deletes what was built before."
         )
 
 

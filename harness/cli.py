@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import accel, build, build_bench, check, export, matrix, packages, proc
+from harness import accel, build, build_bench, check, export, kunit, matrix, packages, proc, proof
 from harness.errors import KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -112,6 +112,31 @@ def _parser() -> argparse.ArgumentParser:
         "--configure", action="store_true", help="check the configurations, build nothing"
     )
     builds.set_defaults(command=_matrix)
+    units = commands.add_parser(
+        "kunit",
+        help="run the KUnit tests of security/bpf/ in QEMU",
+        description="Build a small kernel with the tests in it, boot it and read what it says: all "
+        "of it by the kernel's own tools/testing/kunit/kunit.py, with KASAN and lockdep on.",
+        epilog="exit status, besides those of every command:\n  1  a test failed, or the kernel "
+        "complained",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    units.set_defaults(command=_kunit)
+    proven = commands.add_parser(
+        "proof",
+        help="make docs/PROOF.md from the results of runs",
+        description="Add up what test runs of the series as it is have shown, suite by suite, as "
+        "docs/proof.toml sorts the tests. Runs of another series, or of one that was being edited, "
+        "prove nothing and are left out, which is said.",
+    )
+    proven.add_argument(
+        "results",
+        nargs="*",
+        type=Path,
+        metavar="RESULTS.JSON",
+        help="default: those below build/reports/",
+    )
+    proven.set_defaults(command=_proof)
     timed = commands.add_parser(
         "bench-build",
         help="measure how long builds take, and a machine until its first test",
@@ -122,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     timed.add_argument("--variant", default="krsi", metavar="NAME", help="default: krsi")
     build_bench.add_options(timed)
     timed.set_defaults(command=build_bench.command)
-    for parser_with_base in (kernel, checker, builds, timed):
+    for parser_with_base in (kernel, checker, builds, units, timed):
         parser_with_base.add_argument(
             "--kernel-src",
             default="",
@@ -240,6 +265,15 @@ def _matrix(args: argparse.Namespace) -> int:
     return 0
 
 
+def _kunit(args: argparse.Namespace) -> int:
+    return 0 if kunit.run(args.kernel_src or None) else 1
+
+
+def _proof(args: argparse.Namespace) -> int:
+    proof.write(args.results or None)
+    return 0
+
+
 def _check(args: argparse.Namespace) -> int:
     return 0 if check.run(args.kernel_src or None) else 1
 
@@ -256,7 +290,8 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, "bench", "bench-build", "reports")]
+    others = ("bench", "bench-build", "kunit", "reports")
+    gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:
         if path.exists():

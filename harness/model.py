@@ -48,6 +48,7 @@ VARIANTS = {
             patience=5,
             finds_leaks=True,
         ),
+        Variant("kcsan", "all", "KCSAN: accesses that race", memory="3G", patience=5),
     )
 }
 

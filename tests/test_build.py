@@ -65,6 +65,7 @@ def machine(
         monkeypatch.setattr(packages, "search_path", lambda: path)
         monkeypatch.setattr(packages, "ensure", lambda *_: None)
         monkeypatch.setattr(build, "ROOM_FIRST", 1)
+        monkeypatch.setattr(build, "ROOM_SOURCES", 1)
         monkeypatch.setattr(build, "ROOM_AGAIN", 1)
         monkeypatch.setattr(elf, "Image", FakeImage)
         monkeypatch.setattr(elf, "guard", lambda *_: None)
@@ -175,9 +176,15 @@ def test_a_full_disk_while_building(project: Project, machine: Callable[..., Pat
 
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10 << 30, 7 << 30, 3 << 30))
-    with pytest.raises(InfraError, match=r"has 3\.0 GiB free, the build needs 6 GiB"):
-        build.require_room(tmp_path / "build", build.ROOM_FIRST)
-    build.require_room(tmp_path / "build", build.ROOM_AGAIN)
+    paths = BuildPaths.of("krsi", tmp_path / "build")
+    with pytest.raises(InfraError, match=r"has 3\.0 GiB free, the build needs 6 GiB: 'make clean'"):
+        build.require_room(tmp_path / "build", build.room(paths))
+    # The sources are there, or the variant was built before.
+    (tmp_path / "build/tree").mkdir()
+    build.require_room(tmp_path / "build", build.room(paths))
+    paths.root.mkdir()
+    paths.manifest.touch()
+    assert build.room(paths) == build.ROOM_AGAIN
 
 
 def test_an_unknown_variant() -> None:

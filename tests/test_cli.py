@@ -42,6 +42,7 @@ def test_kernel_src_that_is_no_kernel(
 ) -> None:
     monkeypatch.setattr(packages, "ensure", lambda *_: None)
     monkeypatch.setattr(build, "ROOM_FIRST", 1)
+    monkeypatch.setattr(build, "ROOM_SOURCES", 1)
     monkeypatch.setattr(build, "ROOM_AGAIN", 1)
     assert cli.main(["kernel", "--kernel-src", str(tmp_path), "--build", str(tmp_path)]) == 2
     assert "is no Linux kernel" in capsys.readouterr().err

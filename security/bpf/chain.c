@@ -16,6 +16,7 @@
 #include <linux/rcupdate.h>
 #include <linux/rcupdate_trace.h>
 #include <linux/slab.h>
+#include <kunit/static_stub.h>
 
 #include "chain.h"
 
@@ -232,6 +233,8 @@ struct bpf_lsm_chain *bpf_lsm_chain_build(const struct bpf_lsm_target *target,
 	struct bpf_tramp_links *links;
 	struct bpf_lsm_chain *chain;
 	int nr, err;
+
+	KUNIT_STATIC_STUB_REDIRECT(bpf_lsm_chain_build, target, members);
 
 	links = kzalloc(sizeof(*links), GFP_KERNEL);
 	if (!links)

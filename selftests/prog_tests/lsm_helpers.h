@@ -69,8 +69,8 @@ static inline bool lsm_enforcing(void)
 	return enforcing;
 }
 
-/* How often to do what a test repeats: a number in the environment, or one that
- * does not keep those waiting who run all tests.
+/* A number in the environment, or one that does not keep those waiting who run
+ * all tests.
  */
 static inline long lsm_test_count(const char *variable, long otherwise)
 {
@@ -78,6 +78,15 @@ static inline long lsm_test_count(const char *variable, long otherwise)
 	long count = text ? strtol(text, NULL, 0) : otherwise;
 
 	return count > 0 ? count : otherwise;
+}
+
+/* The same for what is done so often, which is said for those who add it up. */
+static inline long lsm_test_rounds(const char *variable, long otherwise)
+{
+	long rounds = lsm_test_count(variable, otherwise);
+
+	printf("rounds: %ld\n", rounds);
+	return rounds;
 }
 
 /* For subtests in which something is denied. */

@@ -366,7 +366,7 @@ static long jit_settled(void)
 
 static void nothing_leaks(void)
 {
-	long rounds = lsm_test_count("LSM_TEST_ROUNDS", DEFAULT_ROUNDS);
+	long rounds = lsm_test_rounds("LSM_TEST_ROUNDS", DEFAULT_ROUNDS);
 	long jit_before, jit_after, slab_before, grown;
 	__u64 start, took, end;
 

@@ -96,7 +96,7 @@ static void check_callers(struct caller *callers, int nr)
 
 void test_lsm_update_no_window(void)
 {
-	long updates = lsm_test_count("LSM_TEST_UPDATES", DEFAULT_UPDATES), done, failed = 0;
+	long updates = lsm_test_rounds("LSM_TEST_UPDATES", DEFAULT_UPDATES), done, failed = 0;
 	int nr_cpus = get_nprocs(), nr = 0, cpu, fds[2];
 	long size = sysconf(_SC_PAGESIZE);
 	struct lsm_update_no_window *skel;

@@ -1,0 +1,149 @@
+"""docs/PROOF.md: what counts as proof, and that nothing is added to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import proof, selftests, series
+from harness.errors import UsageError
+from harness.proof import Plan, Row, Run, Suite
+
+HASH = "0123456789abcdef0123"
+RACE = Suite("detach_race", "a chain that goes too early", ("lsm_race/detach*",))
+DENY = Suite("deny", "another errno", ("lsm_deny",))
+PLAN = """
+[[suite]]
+name = "deny"
+what = "another errno"
+tests = ["lsm_deny"]
+
+[[bug]]
+what = "used after it was freed"
+found = "lsm_scale on debug"
+patch = "bpf, lsm: Run programs as chains"
+"""
+
+
+def item(name: str, status: str = "pass", **more: Any) -> dict[str, Any]:
+    plain = {"variant": "debug", "message": "", "diagnostics": [], "splats": []}
+    return {"name": name, "status": status, **plain, **more}
+
+
+def results(digest: str = HASH, *, edited: bool = False, cpus: int = 4) -> dict[str, Any]:
+    manifest = {"series": {"hash": digest, "edited": edited}}
+    return {
+        "schema": 1,
+        "environment": {"cpus": cpus, "variants": {"debug": {"manifest": manifest}}},
+        "items": [item("lsm_deny/file"), item("lsm_deny/inode", variant="krsi")],
+        "strays": [{"variant": "debug", "kind": "leak"}],
+    }
+
+
+def run(*items: dict[str, Any], kernel: str = "debug", strays: tuple[Any, ...] = ()) -> Run:
+    return Run(kernel, 2, items, strays)
+
+
+def test_a_suite_has_tests_subtests_and_patterns() -> None:
+    assert DENY.has("lsm_deny/file")
+    assert DENY.has("lsm_deny")
+    assert not DENY.has("lsm_deny_more/file")
+    assert RACE.has("lsm_race/detach_race")
+    assert not RACE.has("lsm_race/exit_race")
+
+
+def test_runs_of_another_series_or_of_an_edited_one_prove_nothing() -> None:
+    used, other = proof.runs_of(results(), HASH)
+    assert [(found.kernel, found.cpus, len(found.items)) for found in used] == [("debug", 4, 1)]
+    assert other == []
+    assert proof.runs_of(results("another"), HASH) == ([], ["debug"])
+    assert proof.runs_of(results(edited=True), HASH) == ([], ["debug"])
+
+
+def test_a_test_is_not_counted_beside_its_subtests_unless_it_failed() -> None:
+    content = results()
+    content["items"] = [item("lsm_deny/file"), item("lsm_deny"), item("lsm_alone")]
+    ((found,), _) = proof.runs_of(content, HASH)
+    assert [each["name"] for each in found.items] == ["lsm_deny/file", "lsm_alone"]
+    content["items"] = [item("lsm_deny/file"), item("lsm_deny", "crash")]
+    ((found,), _) = proof.runs_of(content, HASH)
+    assert [each["name"] for each in found.items] == ["lsm_deny/file", "lsm_deny"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((), 1),
+        (("note: 500 rounds in 3 ms",), 1),
+        (("rounds: 300",), 300),
+        (("lsm_test_count: rounds: 300", "rounds: 20"), 320),
+    ],
+)
+def test_rounds_are_what_the_test_printed(lines: tuple[str, ...], expected: int) -> None:
+    assert proof.rounds(lines) == expected
+
+
+def test_rounds_of_several_runs_add_up_and_failures_are_kept() -> None:
+    runs = [
+        run(item("lsm_race/detach_race", diagnostics=["rounds: 300"])),
+        run(item("lsm_race/detach_race", "crash", diagnostics=["rounds: 7"])),
+        run(item("lsm_race/detach_again", "skip")),
+        run(item("lsm_race/detach_race", "splat", splats=[{"kind": "kasan"}, {"kind": "leak"}])),
+    ]
+    row = proof.rows(RACE, runs)["debug"]
+    assert row == Row(passed=1, skipped=1, failures=2, splats=1, leaks=1, rounds=308, cpus={2})
+
+
+def test_a_suite_that_did_not_run_says_so() -> None:
+    text = proof.page(Plan((DENY, RACE), ()), [run(item("lsm_deny/file"))], HASH)
+    assert "| detach_race | **not run** |" in text
+    assert "| deny | debug | 2 | 1 | 1 | 0 | 0 | 0 | 0 |" in text
+
+
+def test_one_that_was_skipped_did_not_run_either() -> None:
+    runs = [run(item("lsm_deny/file", "skip", message="no | here"))]
+    text = proof.page(Plan((DENY,), ()), runs, HASH)
+    assert "| deny | **not run** |" in text
+    assert "| debug | lsm_deny/file | no / here |" in text
+
+
+def test_leaks_are_not_claimed_where_nobody_looks() -> None:
+    runs = [run(item("lsm_deny/file"), kernel="krsi", strays=({"kind": "oops"},))]
+    text = proof.page(Plan((DENY,), ()), runs, HASH)
+    assert "| deny | krsi | 2 | 1 | 1 | 0 | 0 | 0 | not looked for |" in text
+    assert "| krsi | 1 | 1 | 0 | 0 | 0 | 1 | not looked for | none |" in text
+
+
+def test_the_checkers_are_those_of_the_configuration() -> None:
+    assert {"KASAN", "lockdep", "kmemleak"} <= set(proof.checkers("debug").split(", "))
+    assert proof.checkers("krsi") == ""
+
+
+@pytest.mark.parametrize("text", ["[", "", '[[suite]]\nname = "x"', "suite = 1"])
+def test_a_broken_list_is_an_error(text: str) -> None:
+    with pytest.raises(UsageError, match=r"proof\.toml"):
+        proof.read_plan(text)
+
+
+def test_a_file_of_something_else_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"schema": 99}), "utf-8")
+    with pytest.raises(UsageError, match="schema"):
+        proof.load(path)
+
+
+def test_the_list_names_tests_and_patches_that_there_are() -> None:
+    plan = proof.read_plan(proof.SUITES.read_text("utf-8"))
+    tests = selftests.discover()
+    known = [
+        item.name for test in tests for item in test.items if item.subtest or not test.subtests
+    ]
+    for suite in plan.suites:
+        for name in suite.tests:
+            if name.startswith("lsm_"):
+                assert any(Suite("", "", (name,)).has(item) for item in known), name
+    subjects = {patch.subject for patch in series.read(proof.PATCHES)}
+    assert {bug.patch for bug in plan.bugs} <= subjects
+    # A test that is in no suite proves nothing that anybody asked for.
+    assert [item for item in known if not any(suite.has(item) for suite in plan.suites)] == []
