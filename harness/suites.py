@@ -61,8 +61,10 @@ class Own:
         return tuple(variants)
 
     def programs(self, variants: Sequence[str]) -> dict[str, Program]:
-        """The runner that was built with the kernel."""
+        """The runner that was built with the kernel, and a module that one of the tests loads."""
         paths = {variant: built(variant, BuildPaths.of(variant)) for variant in variants}
+        for variant in variants:
+            upstream_client.add_module(variant)
         return {name: Program((str(each.runner),), each.bin) for name, each in paths.items()}
 
     def judge(self, variant: str) -> Judge | None:

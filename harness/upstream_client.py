@@ -16,6 +16,7 @@ from harness.build import (
     Job,
     Request,
     exclusive,
+    install,
     kbuild,
     phase,
     recipe,
@@ -67,36 +68,48 @@ def make(suite: upstream.Suite, variants: Sequence[str], build: Path = ROOT / "b
         InfraError: something the machine should have is missing.
     """
     packages.ensure((*packages.KERNEL, *packages.VM, *packages.SUITE), say)
-    with exclusive(build), _timed() as jobs:
-        client = _job(_NAME, build)
+    with exclusive(build), _timed(_NAME.name) as jobs:
+        base = sources(build)
+        client = _job(_NAME, build, base)
         jobs.append(client)
-        _copy_types(_job(VARIANTS[BASE], build), client)
+        _copy_types(_job(VARIANTS[BASE], build, base), client)
         tools_and_selftests(client, suite.files, suite.extras)
         modules = {}
         for variant in variants:
-            jobs.append(_job(VARIANTS[variant], build))
+            jobs.append(_job(VARIANTS[variant], build, base))
             modules[variant] = _module(jobs[-1])
     return Client(client.paths, modules)
 
 
 @contextmanager
-def _timed() -> Iterator[list[Job]]:
+def _timed(name: str) -> Iterator[list[Job]]:
     """Collects jobs, and says how long they took, if they took any time."""
     jobs: list[Job] = []
     yield jobs
     seconds = sum(sum(job.times.values()) for job in jobs)
     if seconds:
-        say(f"{_NAME.name}: built in {seconds:.0f} s")
+        say(f"{name}: built in {seconds:.0f} s")
 
 
-def _job(variant: Variant, build: Path) -> Job:
-    """A build of something from sources that `make kernel` has put in place."""
+def add_module(variant: str, build: Path = ROOT / "build") -> None:
+    """Put the test module beside the tests of the series; the one that uses it loads it itself.
+
+    Raises:
+        BuildError: the kernel is not built, or the module did not compile.
+    """
+    with _timed(MODULE) as jobs:
+        job = _job(VARIANTS[variant], build, build / "tree")
+        jobs.append(job)
+        install(_module(job), job.paths.bin / f"{MODULE}.ko")
+
+
+def _job(variant: Variant, build: Path, tools: Path) -> Job:
+    """A build of something from sources that `make kernel` has put in place, `tools` being one."""
     state = tree.load(Repo(build / "tree"))
     if state is None:
         raise BuildError(f"there are no sources yet: run 'make kernel VARIANT={BASE}'")
-    base = Repo(sources(build))
-    own = {"all": "tree", "none": base.path.name}.get(variant.series, f"src-{variant.name}")
-    trees = tree.Trees(state, base, Repo(build / own), developed=False)
+    own = {"all": "tree", "none": f"src-{BASE}"}.get(variant.series, f"src-{variant.name}")
+    trees = tree.Trees(state, Repo(tools), Repo(build / own), developed=False)
     paths = BuildPaths.of(variant.name, build)
     return Job(Request(variant, build=build), paths, trees, toolchain())
 
@@ -128,7 +141,9 @@ def _module(job: Job) -> Path:
         fingerprint.of_folder(origin),
         fingerprint.of_files(job.paths.root, [job.paths.vmlinux, job.paths.kernel / ".config"]),
     )
-    phase(job, "testmod", key, [module], lambda: _build_module(job, origin, out))
+    # Not the lock of a build: tests of one kernel run while another one is made.
+    with exclusive(job.request.build, f"{MODULE}.lock"):
+        phase(job, "testmod", key, [module], lambda: _build_module(job, origin, out))
     return module
 
 

@@ -290,6 +290,19 @@ def test_another_kernel_needs_another_module_and_no_other_client(
     assert "TESTS=" not in text
 
 
+def test_the_module_lies_beside_the_tests_of_the_series(
+    project: Project, machine: Callable[..., Path]
+) -> None:
+    give_selftests(project)
+    calls = machine()
+    run(project, "krsi")
+    upstream_client.add_module("krsi", project.build)
+    assert (BuildPaths.of("krsi", project.build).bin / "bpf_testmod.ko").is_file()
+    text = calls.read_text(encoding="utf-8")
+    upstream_client.add_module("krsi", project.build)
+    assert calls.read_text(encoding="utf-8") == text
+
+
 def test_a_client_needs_its_kernel(project: Project, machine: Callable[..., Path]) -> None:
     give_selftests(project)
     machine()
