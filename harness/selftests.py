@@ -17,6 +17,7 @@ from harness.model import ROOT
 SOURCES = ROOT / "selftests/prog_tests"
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
+_OPTIONS = re.compile(r"^#define KERNEL_OPTIONS \"([^\"\n]*)\"$", re.MULTILINE)
 _SUBTEST = re.compile(r"\btest__start_subtest\s*\(\s*\"((?:\\.|[^\"\\])*)\"\s*\)")
 
 
@@ -63,18 +64,26 @@ def scan(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_SUBTEST.findall(code)))
 
 
+def options(text: str) -> tuple[str, ...]:
+    """What a source wants on the kernel's command line: #define KERNEL_OPTIONS "..."."""
+    match = _OPTIONS.search(text)
+    return tuple(match[1].split()) if match else ()
+
+
+def _read(path: Path) -> Selftest:
+    text = path.read_text("utf-8")
+    return Selftest(path.stem, scan(text), path, options(text))
+
+
 def discover(folder: Path = SOURCES) -> tuple[Selftest, ...]:
-    """Every lsm_*.c below `folder`, by name.
+    """Every lsm_*.c below `folder`, by name; those that boot alike are neighbours.
 
     Raises UsageError when there is none: an empty suite would always pass.
     """
-    found = tuple(
-        Selftest(path.stem, scan(path.read_text("utf-8")), path)
-        for path in sorted(folder.glob("lsm_*.c"))
-    )
+    found = sorted(map(_read, folder.glob("lsm_*.c")), key=lambda test: (test.options, test.name))
     if not found:
         raise UsageError(f"no C selftest (lsm_*.c) lies in {folder}: run 'make patches'")
-    return found
+    return tuple(found)
 
 
 def choose(tests: Sequence[Selftest], wanted: Iterable[str]) -> tuple[Item, ...]:

@@ -46,6 +46,19 @@ def test_discover_reads_names_and_order(tmp_path: Path) -> None:
     assert [item.name for item in found[1].items] == ["lsm_b/two", "lsm_b/one", "lsm_b"]
 
 
+def test_those_that_boot_alike_are_neighbours(tmp_path: Path) -> None:
+    wants = '#define KERNEL_OPTIONS "lsm=bpf x.y=1"\n'
+    (tmp_path / "lsm_a.c").write_text(wants)
+    (tmp_path / "lsm_b.c").write_text("/* " + wants.replace("#", " #") + " */")
+    (tmp_path / "lsm_c.c").write_text(wants)
+    found = selftests.discover(tmp_path)
+    assert [(test.name, test.options) for test in found] == [
+        ("lsm_b", ()),
+        ("lsm_a", ("lsm=bpf", "x.y=1")),
+        ("lsm_c", ("lsm=bpf", "x.y=1")),
+    ]
+
+
 def test_an_empty_suite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="make patches"):
         selftests.discover(tmp_path)
