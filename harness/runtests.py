@@ -55,6 +55,7 @@ class Options:
     shell: bool
     accel: str
     timeout: float | None
+    cpus: int
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -89,11 +90,20 @@ def parse(argv: Sequence[str]) -> Options:
         "--timeout", metavar="SECONDS", type=float, help="for one C test (default: 120)"
     )
     parser.add_argument(
+        "--cpus",
+        metavar="N",
+        type=int,
+        default=vm.DEFAULT_CPUS,
+        help=f"how many CPUs the machine has (default: {vm.DEFAULT_CPUS})",
+    )
+    parser.add_argument(
         "--shell", action="store_true", help="a root shell in the machine instead of tests"
     )
     args = parser.parse_args(argv)
     if args.timeout is not None and args.timeout <= 0:
         parser.error("--timeout must be more than 0 seconds")
+    if args.cpus < 1:
+        parser.error("--cpus must be at least 1")
     return Options(
         suite=args.suite,
         variants=_variants(args.kernel),
@@ -104,6 +114,7 @@ def parse(argv: Sequence[str]) -> Options:
         shell=args.shell,
         accel=args.accel,
         timeout=args.timeout,
+        cpus=args.cpus,
     )
 
 
@@ -194,6 +205,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         known=parse_known(known.read_text("utf-8"), str(known)),
         reports=report.new_folder(),
         environment=test_environment(os.environ),
+        cpus=options.cpus,
     )
 
     def make(variant: str, chosen: Sequence[Item]) -> VariantSession:
@@ -268,6 +280,7 @@ def shell(options: Options) -> int:
         bin=program.bin,
         console=folder / "console.log",
         accel=answer.accel,
+        cpus=options.cpus,
         setup=program.setup,
         memory=VARIANTS[variant].memory,
     )

@@ -18,7 +18,7 @@ from harness.model import BuildPaths, Status, Variant
 from harness.selftests import Item, Selftest, patterns
 from harness.splat import Splat
 from harness.verdict import Ending, Evidence, KnownFailure, Verdict
-from harness.vm import Accel, BootError, Deadlines, Machine, Vm
+from harness.vm import DEFAULT_CPUS, Accel, BootError, Deadlines, Machine, Vm
 
 _LEAKS = (
     "leaks=/sys/kernel/debug/kmemleak; sleep 6; echo scan >$leaks; echo scan >$leaks; "
@@ -43,6 +43,7 @@ class Settings:
         known: failures that are expected.
         reports: the folder of this session's report.
         environment: variables that C tests read, see `test_environment`.
+        cpus: how many the machine has.
     """
 
     vng: Path
@@ -52,6 +53,7 @@ class Settings:
     known: tuple[KnownFailure, ...]
     reports: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    cpus: int = DEFAULT_CPUS
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def machine_of(
     share: Path,
     console: Path,
     accel: Accel,
+    cpus: int = DEFAULT_CPUS,
     options: tuple[str, ...] = (),
 ) -> Machine:
     """The machine in which `program` runs its tests on a kernel."""
@@ -87,6 +90,7 @@ def machine_of(
         bin=program.bin,
         console=console,
         accel=accel,
+        cpus=cpus,
         setup=program.setup,
         options=options,
         memory=kernel.memory,
@@ -467,6 +471,7 @@ class VariantSession:
             share=share,
             console=console,
             accel=self._settings.accel,
+            cpus=self._settings.cpus,
             options=options,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)

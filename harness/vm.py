@@ -47,6 +47,10 @@ class Deadlines:
         return cls(boot * patience, test or 120.0 * patience, cls.shutdown * patience)
 
 
+DEFAULT_CPUS = 2
+"""Two are enough for most races, and each one more slows down emulation."""
+
+
 @dataclass(frozen=True)
 class Machine:
     """What a virtual machine is made of.
@@ -71,7 +75,7 @@ class Machine:
     console: Path
     accel: Accel
     memory: str
-    cpus: int = 2
+    cpus: int = DEFAULT_CPUS
     setup: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 

@@ -15,6 +15,7 @@ def test_defaults() -> None:
     assert options.variants == ("krsi",)
     assert options.accel == "auto"
     assert options.names == ()
+    assert options.cpus == 2
 
 
 def test_everything() -> None:
@@ -27,6 +28,8 @@ def test_everything() -> None:
             "-x",
             "--accel",
             "tcg",
+            "--cpus",
+            "4",
             "lsm_x",
             "lsm_y/z",
         ]
@@ -34,6 +37,7 @@ def test_everything() -> None:
     assert options.variants == ("krsi", "upstream")
     assert options.names == ("lsm_x", "lsm_y/z")
     assert (options.expression, options.stop_early, options.accel) == ("a and b", True, "tcg")
+    assert options.cpus == 4
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,8 @@ def test_unknown_variants(text: str, hint: str) -> None:
         ["--no-such"],
         ["--timeout", "0"],
         ["--timeout", "x"],
+        ["--cpus", "0"],
+        ["--cpus", "two"],
         ["-k"],
     ],
 )

@@ -82,6 +82,7 @@ def test_script_argv(tmp_path: Path) -> None:
         Path("/v/vng"), machine(Path("/r"), options=("a=1", "b")), Marker.new()
     )
     assert any(word.startswith("--append=") and word.endswith(" a=1 b") for word in options)
+    assert "--cpus=4" in vm.script_argv(Path("/v/vng"), machine(tmp_path, cpus=4), Marker.new())
     kvm = vm.script_argv(Path("/v/vng"), machine(tmp_path, accel="kvm"), Marker.new())
     assert "--disable-kvm" not in kvm
     assert not any("-accel" in word for word in kvm)
