@@ -8,17 +8,14 @@ not stop the others.
 """
 
 import json
-import os
-import re
 import time
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from harness import boot, build, fingerprint, kconfig, kmake, packages, source, tree
+from harness import boot, build, complaints, fingerprint, kconfig, kmake, packages, source, tree
 from harness.arch import ARCHES, Arch
 from harness.errors import BuildError, UsageError
 from harness.git import Repo
@@ -32,25 +29,11 @@ ROOM = build.GIB
 
 _FLAGS = ("clang", "sparse", "boot")
 _KEYS = frozenset({"what", "config", "lost", "arch", *_FLAGS})
-#: gcc, clang, sparse and kernel-doc agree on this much.
-_SAID = re.compile(r"^(?P<path>[^\s:]+):\d+(?::\d+)?: (?:warning|error): (?P<text>.+)$")
-#: objtool, the linkers, modpost and resolve_btfids speak of what was linked.
-_LINK = re.compile(
-    r"^(?P<path>\S+\.o): warning: (?P<objtool>objtool: .+)$"
-    r"|^\S*\bld(?:\.lld)?: warning: (?P<ld>.+)$"
-    r"|^WARN(?:ING)?:? (?P<tool>(?:modpost|resolve_btfids): .+)$"
-)
-_COMPILED = re.compile(r"^ +CC +(?:\[M\] +)?(\S+\.o)$", re.MULTILINE)
-#: Positions that shift when lines or instructions are added above.
-_PLACE = re.compile(r"\+0x[0-9a-f]+|:\d+:\d+")
-
 
 #: What is asked for, and what is lost, by the value it was asked for with.
 _Layer = tuple[dict[str, str], dict[str, str]]
 _LLD = Need("lld-19", file=LLVM / "ld.lld")
 _SPARSE = Need("sparse", command="sparse")
-#: Without the limit, which of many warnings are shown depends on how many come before.
-_SPARSE_WORDS = ("C=1", "CF=-fmax-warnings=unlimited")
 
 
 @dataclass(frozen=True)
@@ -99,23 +82,6 @@ class Entry:
         if not self.clang:
             return words
         return ("LLVM=1", *(word for word in words if not word.startswith("CROSS_COMPILE=")))
-
-
-@dataclass(frozen=True)
-class Complaint:
-    """Something that a compiler or a checker says.
-
-    Attributes:
-        path: the file it is about, at its kernel path; or of what was linked.
-        text: what is said, without positions.
-        line: the line as printed; two complaints are the same without it.
-        linked: it is about what was linked, not about a source file.
-    """
-
-    path: str
-    text: str
-    line: str = field(compare=False)
-    linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,44 +204,6 @@ def survivors(lost: kconfig.Config, got: kconfig.Config) -> tuple[str, ...]:
     return tuple(option for option, value in lost.items() if got.get(option, "n") == value)
 
 
-def scan(log: str, roots: Iterable[str]) -> tuple[Complaint, ...]:
-    """Everything that a build log complains of.
-
-    Args:
-        log: its text.
-        roots: what the path of a source file may begin with, to be cut off.
-    """
-    found = []
-    prefixes = [f"{root.rstrip('/')}/" for root in roots]
-    for line in map(str.strip, log.splitlines()):
-        if match := _LINK.match(line):
-            text = match["objtool"] or match["ld"] or match["tool"]
-            found.append(Complaint(match["path"] or "", _PLACE.sub("", text), line, linked=True))
-        elif match := _SAID.match(line):
-            path = match["path"]
-            for prefix in prefixes:
-                path = path.removeprefix(prefix)
-            found.append(Complaint(path, _PLACE.sub("", match["text"]), line))
-    return tuple(found)
-
-
-def compiled(log: str) -> tuple[str, ...]:
-    """The object files that were compiled from C, by a build log."""
-    return tuple(_COMPILED.findall(log))
-
-
-def added(ours: Iterable[Complaint], base: Iterable[Complaint]) -> tuple[Complaint, ...]:
-    """The complaints that are not made as often about the base."""
-    left = Counter(base)
-    new = []
-    for complaint in ours:
-        if left[complaint]:
-            left[complaint] -= 1
-        else:
-            new.append(complaint)
-    return tuple(new)
-
-
 def common() -> dict[str, str]:
     """What every build asks for: the product's configuration."""
     return build.requested(VARIANTS["krsi"])
@@ -377,7 +305,8 @@ class _Builder:
 
     def _key(self) -> str:
         """A hash of what the kernel is made from."""
-        files = [Path(__file__), Path(kmake.__file__), Path(kconfig.__file__)]
+        names = (__file__, complaints.__file__, kmake.__file__, kconfig.__file__)
+        files = [Path(name) for name in names]
         return fingerprint.of_words(
             fingerprint.of_files(ROOT, files),
             *(kmake.version(tool) for tool in (self.entry.compiler, "gcc", "pahole")),
@@ -410,43 +339,26 @@ class _Builder:
     def _build(self) -> tuple[str, ...]:
         """Configure and link; returns what compilers and linkers warn of."""
         log = self.folder / "log/kernel.log"
-        self._forget(log)
+        complaints.forget(self.kernel, log)
         faults = self._configure("kernel")
         if faults:
             return faults
         with watching(f"{self.entry.name}: kernel", log) as tick:
             image = (self.entry.arch.target,) if self.entry.boot else ()
             self.kernel.make("kernel", log, "vmlinux", *image, tick=tick)
-        return tuple(dict.fromkeys(each.line for each in self._scan(self.kernel, log)))
-
-    def _forget(self, log: Path) -> None:
-        """Delete what an earlier attempt made with a warning.
-
-        Made again, it is said again: a warning must not go away by itself.
-        """
-        if not log.exists() or not self._scan(self.kernel, log):
-            return
-        text = log.read_text(encoding="utf-8", errors="replace")
-        for name in (*compiled(text), "vmlinux.o", "vmlinux"):
-            (self.kernel.out / name).unlink(missing_ok=True)
+        return tuple(dict.fromkeys(each.line for each in complaints.of_log(self.kernel, log)))
 
     def _warnings(self) -> tuple[str, ...]:
         """Compile the touched files anew; returns what is said about them and not the base."""
-        objects = [
-            name
-            for name in map(_object, self.sources.touched)
-            if name and (self.kernel.out / name).is_file()
-        ]
-        if not objects:
-            return ()
-        ours = self._said(self.kernel, objects, "warnings")
-        if not ours:
-            return ()
+        review = complaints.Review(
+            self.kernel, self.sources.touched, self._base, self._log, self.entry.sparse
+        )
+        return tuple(each.line for each in review.new())
+
+    def _base(self) -> kmake.Kernel:
         base = self._kernel(self.sources.base, "base")
         base.configure(self.entry.config, self._log("base"))
-        known = [name for name in objects if _source(base.src, name).is_file()]
-        theirs = self._said(base, known, "base") if known else ()
-        return tuple(each.line for each in added(ours, theirs))
+        return base
 
     def _boot(self) -> tuple[str, ...]:
         """Boot it with our own init; returns what went wrong."""
@@ -454,47 +366,9 @@ class _Builder:
         audit = self.entry.config.get("CONFIG_BPF_LSM_ENFORCE") == "n"
         return boot.run(self.entry.arch, image, self.folder / "boot", audit=audit)
 
-    def _said(
-        self, kernel: kmake.Kernel, objects: Sequence[str], phase: str
-    ) -> tuple[Complaint, ...]:
-        """What is said about the touched files when `objects` are compiled with W=1."""
-        for name in objects:
-            (kernel.out / name).unlink(missing_ok=True)
-        log = self._log(phase)
-        picky = ("W=1", *(_SPARSE_WORDS if self.entry.sparse else ()))
-        with watching(f"{self.entry.name}: {phase}", log) as tick:
-            kmake.make(
-                f"{phase} of {kernel.name}",
-                kernel.command(*picky, *objects),
-                log,
-                build=self.request.build,
-                tick=tick,
-            )
-        touched = set(self.sources.touched)
-        return tuple(
-            each
-            for each in self._scan(kernel, log)
-            if each.path in touched or (each.linked and each.path in objects)
-        )
-
-    def _scan(self, kernel: kmake.Kernel, log: Path) -> tuple[Complaint, ...]:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        return scan(text, (str(kernel.src), os.path.relpath(kernel.src, kernel.out), "."))
-
 
 def _folder(request: Request, entry: Entry) -> Path:
     return request.build / f"matrix-{entry.name}"
-
-
-def _object(path: str) -> str | None:
-    """The object file that a source file is compiled to."""
-    name = PurePosixPath(path)
-    return str(name.with_suffix(".o")) if name.suffix in (".c", ".S") else None
-
-
-def _source(src: Path, name: str) -> Path:
-    """The C file that an object file is compiled from."""
-    return (src / name).with_suffix(".c")
 
 
 def _report(path: Path, outcomes: Sequence[Outcome]) -> None:
