@@ -198,7 +198,7 @@ def _run_phases(job: Job) -> None:
         [job.paths.bzimage, job.paths.vmlinux, job.btf],
         lambda: _build_kernel(job, wanted),
     )
-    tools_and_selftests(job, _tests(job))
+    tools_and_selftests(job, own_tests(job))
 
 
 def recipe(job: Job) -> str:
@@ -242,6 +242,23 @@ def tools_and_selftests(job: Job, tests: Sequence[str], extras: Sequence[str] = 
         *extras,
     )
     phase(job, "selftests", key, [], lambda: _build_selftests(job, tests, extras))
+
+
+def own_tests(job: Job) -> tuple[str, ...]:
+    """The C selftests that the series adds, edits not yet committed included."""
+    trees = job.trees
+    base = trees.state.base
+    paths = {*series.created(trees.tree, base, trees.tree.head), *job.tools_sources.edited}
+    folder = f"{_SELFTESTS}prog_tests/"
+    added = (Path(path) for path in paths if path.startswith(folder) and path.endswith(".c"))
+    known = trees.tree.out("ls-tree", "--name-only", base, folder).splitlines()
+    return tuple(
+        sorted(
+            path.stem
+            for path in added
+            if str(path) not in known and (trees.tree.path / path).exists()
+        )
+    )
 
 
 def _build_kernel(job: Job, wanted: kconfig.Config) -> None:
@@ -312,23 +329,6 @@ def _build_selftests(job: Job, tests: Sequence[str], extras: Sequence[str]) -> N
         run_make(job, "selftests", command, log, tick)
     for name in (job.paths.runner.name, *extras):
         install(out / name, job.paths.bin / name)
-
-
-def _tests(job: Job) -> tuple[str, ...]:
-    """The C selftests that the series adds, edits not yet committed included."""
-    trees = job.trees
-    base = trees.state.base
-    paths = {*series.created(trees.tree, base, trees.tree.head), *job.tools_sources.edited}
-    folder = f"{_SELFTESTS}prog_tests/"
-    added = (Path(path) for path in paths if path.startswith(folder) and path.endswith(".c"))
-    known = trees.tree.out("ls-tree", "--name-only", base, folder).splitlines()
-    return tuple(
-        sorted(
-            path.stem
-            for path in added
-            if str(path) not in known and (trees.tree.path / path).exists()
-        )
-    )
 
 
 def run_make(

@@ -124,13 +124,44 @@ def prepare(
     if patches and known and known != origin.version:
         say(f"warning: the series was made on Linux {known}; trying it on {origin.version}")
     state, kept = _prepare_tree(tree, base, origin, patches, say)
-    kernel, linked = tree, Plan.KEEP
+    kernel, found = tree, Plan.KEEP
     if variant.series != "all":
         commit = base
         if variant.series == "removal":
             commit = series.removal_tip(tree, base, tree.head, folder)
-        kernel, linked = _prepare_linked(tree, f"src-{variant.name}", commit, say)
-    return Trees(state, tree, kernel, developed=Plan.LIES in (kept, linked))
+        kernel, found = linked(tree, f"src-{variant.name}", commit, say)
+    return Trees(state, tree, kernel, developed=Plan.LIES in (kept, found))
+
+
+def linked(tree: Repo, name: str, commit: str, say: Say) -> tuple[Repo, Plan]:
+    """Leave a linked working tree at `commit`, or as the developer left it.
+
+    Raises:
+        UsageError: a developer's work would be lost.
+    """
+    there = Repo(tree.path.with_name(name))
+    memory = f"refs/krsi/linked/{name}"
+    if not there.exists:
+        say(f"checking out {name}")
+        tree.run("worktree", "prune")
+        tree.run("worktree", "add", "--quiet", "--force", "--detach", there.path, commit)
+        tree.run("update-ref", memory, commit)
+        return there, Plan.MOVE
+    recorded = tree.commit(memory)
+    decision = plan(
+        recorded,
+        there.head,
+        dirty=bool(there.changes()),
+        moved=recorded != commit,
+        what=f"{there.path} was edited, and the patches it is made from have changed, too: put "
+        "your edits aside with `git stash`.",
+    )
+    if decision is Plan.LIES:
+        say(f"{name}: a developer's tree, built as it lies")
+    if decision is Plan.MOVE:
+        there.run("checkout", "--quiet", "--detach", commit)
+        tree.run("update-ref", memory, commit)
+    return there, decision
 
 
 def _memory(tree: Repo) -> Path:
@@ -173,30 +204,3 @@ def _prepare_tree(
     save(tree, state)
     moving.unlink()
     return state, Plan.MOVE
-
-
-def _prepare_linked(tree: Repo, name: str, commit: str, say: Say) -> tuple[Repo, Plan]:
-    """Leave a linked working tree at `commit`, or as the developer left it."""
-    linked = Repo(tree.path.with_name(name))
-    memory = f"refs/krsi/linked/{name}"
-    if not linked.exists:
-        say(f"checking out {name}")
-        tree.run("worktree", "prune")
-        tree.run("worktree", "add", "--quiet", "--force", "--detach", linked.path, commit)
-        tree.run("update-ref", memory, commit)
-        return linked, Plan.MOVE
-    recorded = tree.commit(memory)
-    decision = plan(
-        recorded,
-        linked.head,
-        dirty=bool(linked.changes()),
-        moved=recorded != commit,
-        what=f"{linked.path} was edited, and the patches it is made from have changed, too: put "
-        "your edits aside with `git stash`.",
-    )
-    if decision is Plan.LIES:
-        say(f"{name}: a developer's tree, built as it lies")
-    if decision is Plan.MOVE:
-        linked.run("checkout", "--quiet", "--detach", commit)
-        tree.run("update-ref", memory, commit)
-    return linked, decision
