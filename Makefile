@@ -10,10 +10,15 @@ VARIANTS ?=
 CASES ?=
 BASELINE ?=
 BENCH ?=
+PATCHES ?=
+SAMPLE ?=
+MINUTES ?=
+CHECKS ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help kernel bench bench-doc bench-build listing matrix kunit proof check shell patches clean
+.PHONY: help kernel bench bench-doc bench-build listing matrix kunit series-check static proof check \
+	shell patches clean
 
 help:
 	$(HARNESS) --help
@@ -47,6 +52,15 @@ kunit:
 # Make docs/PROOF.md from the results below build/reports/.
 proof:
 	$(HARNESS) proof
+
+# Build, boot and test each prefix of the series: PATCHES="6-12", SAMPLE=3, MINUTES=20.
+series-check:
+	$(HARNESS) series-check --kernel-src '$(KERNEL_SRC)' --patches '$(PATCHES)' \
+		$(if $(SAMPLE),--sample '$(SAMPLE)') $(if $(MINUTES),--minutes '$(MINUTES)')
+
+# What tools that run nothing say of the series, and what it takes of the stack; CHECKS="stack".
+static:
+	$(HARNESS) static --kernel-src '$(KERNEL_SRC)' -- $(CHECKS)
 
 # Measure builds and boots; ONLY=cold,warm,unchanged,vm,changed; PROFILE=1 tells what costs most.
 bench-build:

@@ -1,4 +1,4 @@
-"""The command line behind the Makefile: kernel, bench, matrix, check, patches, clean.
+"""The command line behind the Makefile: kernel, bench, matrix, series-check, check and so on.
 
 Prints one sentence and exits by the family of what went wrong; see harness/errors.py.
 """
@@ -10,7 +10,20 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import accel, build, build_bench, check, export, kunit, matrix, packages, proc, proof
+from harness import (
+    accel,
+    build,
+    build_bench,
+    check,
+    export,
+    kunit,
+    matrix,
+    packages,
+    prefixes,
+    proc,
+    proof,
+    static,
+)
 from harness.errors import KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
@@ -147,7 +160,29 @@ def _parser() -> argparse.ArgumentParser:
     timed.add_argument("--variant", default="krsi", metavar="NAME", help="default: krsi")
     build_bench.add_options(timed)
     timed.set_defaults(command=build_bench.command)
-    for parser_with_base in (kernel, checker, builds, units, timed):
+    patchwise = commands.add_parser(
+        "series-check",
+        help="build, boot and test each prefix of the series",
+        description="Build, boot and test the series up to each of its patches, one on top of the "
+        "other. What was well before is not done again: interrupt it whenever you like.",
+    )
+    patchwise.add_argument("--patches", default="", metavar="N-M", help="as in 6-12,20")
+    patchwise.add_argument(
+        "--sample", type=int, metavar="N", help="at most so many; which ones, the series decides"
+    )
+    patchwise.add_argument(
+        "--minutes", type=float, metavar="N", help="as many as fit into this time"
+    )
+    patchwise.set_defaults(command=_series_check)
+    silent = commands.add_parser(
+        "static",
+        help="ask sparse, coccinelle, kernel-doc, sphinx, objtool, gcc, clang; measure stacks",
+        description="Ask every tool that reads sources or objects about what the series touches. "
+        "What a tool says about the base, too, is not counted.",
+    )
+    silent.add_argument("names", nargs="*", metavar="CHECK", help="which checks; default: all")
+    silent.set_defaults(command=_static)
+    for parser_with_base in (kernel, checker, builds, units, timed, patchwise, silent):
         parser_with_base.add_argument(
             "--kernel-src",
             default="",
@@ -274,6 +309,20 @@ def _proof(args: argparse.Namespace) -> int:
     return 0
 
 
+def _series_check(args: argparse.Namespace) -> int:
+    request = prefixes.Request(
+        patches=args.patches,
+        sample=args.sample,
+        minutes=args.minutes,
+        kernel_src=args.kernel_src or None,
+    )
+    return 0 if prefixes.run(request) else 1
+
+
+def _static(args: argparse.Namespace) -> int:
+    return 0 if static.run(static.Request(tuple(args.names), args.kernel_src or None)) else 1
+
+
 def _check(args: argparse.Namespace) -> int:
     return 0 if check.run(args.kernel_src or None) else 1
 
@@ -290,7 +339,7 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    others = ("bench", "bench-build", "kunit", "reports")
+    others = ("bench", "bench-build", "kunit", "reports", "series")
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:
