@@ -276,14 +276,17 @@ def run(request: Request) -> bool:
         checker = Checker(request, trees, origin)
         plan = checker.plan()
         _announce(plan, request)
-        failed = []
+        failed: list[str] = []
+        took = LATER
         for done, prefix in enumerate(plan.chosen):
             spent = time.monotonic() - started
-            if request.minutes and done and spent + checker.cost > request.minutes * 60:
+            if request.minutes and done and spent + took > request.minutes * 60:
                 say(f"no time is left for {len(plan.chosen) - done} of them")
                 break
             say(f"[{done + 1}/{len(plan.chosen)}] {prefix}")
             result = checker.check(prefix)
+            # The first one takes longest, and says nothing about the others.
+            took = result.total if done else LATER
             say(_line(result))
             for fault in result.faults:
                 say("    " + fault.replace("\n", "\n    "))
@@ -342,11 +345,6 @@ class Checker:
     def _whole(self) -> frozenset[str]:
         return options(self._trees.tree, self._trees.tree.head)
 
-    @property
-    def cost(self) -> float:
-        """Seconds that a prefix may well take."""
-        return max((result.total for result in self._results.values()), default=LATER)
-
     def key(self, prefix: Prefix) -> str:
         """What a result is kept by."""
         return fingerprint.of_words(
@@ -394,13 +392,14 @@ class Checker:
         )
         for name, phase in phases:
             started = time.monotonic()
+            before = len(result.faults)
             try:
                 result.faults += phase()
             except BuildError as error:
                 result.faults.append(str(error))
             result.seconds[name] = round(time.monotonic() - started, 1)
             # New warnings are no reason not to look at the rest.
-            if result.faults and name != "warnings":
+            if len(result.faults) > before and name != "warnings":
                 break
         result.checked = datetime.now(UTC).isoformat(timespec="seconds")
         self._results[self.key(prefix)] = result
@@ -412,9 +411,7 @@ class Checker:
             name = f"src-{SERIES.name}"
             there, found = tree.linked(self._trees.tree, name, prefix.commit, say)
         if found is tree.Plan.LIES:
-            raise UsageError(
-                f"{there.path} was edited: what is checked is the series as committed."
-            )
+            raise UsageError(f"{there.path} was edited: only what is committed is checked.")
         return build.Job(
             build.Request(SERIES, self.request.kernel_src, self.request.build),
             BuildPaths(self.request.root),

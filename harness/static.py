@@ -278,7 +278,7 @@ class Static:
             done = proc.run(command, cwd=repo.path, timeout=_DOCS_TIMEOUT, check=None)
             found = parse(_KERNEL_DOC, done.stderr + done.stdout, (str(repo.path), "."))
             if not done.ok and not found:
-                raise BuildError(f"kernel-doc {done.why}: {done.stderr.strip()[-500:]}")
+                raise BuildError(f"kernel-doc {done.why}")
             return found
 
         return self._new("kernel-doc", self.code, said)
