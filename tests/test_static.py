@@ -111,7 +111,8 @@ def test_coccinelle_asks_every_rule_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rule = "// Options: --no-includes\n@x@\n"
-    project.commit("rules", {f"scripts/coccinelle/{name}.cocci": rule for name in ("a/a", "b/b")})
+    rules: dict[str, str | None] = {f"scripts/coccinelle/{n}.cocci": rule for n in ("a/a", "b/b")}
+    project.commit("rules", {**rules, "scripts/coccinelle/c/c.cocci": "@script:ocaml@\n"})
     calls = tmp_path / "calls"
     said = "echo './security/security.c:9:1-2: WARNING: new'"
     told = f"if grep -qs nine security/security.c; then {said}; fi"
