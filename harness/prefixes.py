@@ -1,9 +1,12 @@
 """Patch by patch: each prefix of the series is built, booted and tested as if it were all there is.
 
 Whoever looks for a fault by bisection lands between two patches. Each prefix is checked out in
-build/src-series and built in build/series, one on top of the other, so that only what a patch
-touches is compiled again. A prefix must apply, be configured as asked, compile without a warning,
-say nothing new with W=1 about what its patch touches, boot, and pass the selftests that it brings.
+build/series/tree and built in build/series/krsi, one on top of the other, so that only what a patch
+touches is compiled again. As sources and objects of the product lie in build/ in the same way,
+ccache knows all that a prefix has in common with it.
+
+A prefix must apply, be configured as asked, compile without a warning, say nothing new with W=1
+about what its patch touches, boot, and pass the selftests that it brings.
 
 What was seen is kept in build/series/results.json by the contents of the prefix, its configuration
 and the compilers: a run only does what is missing or has failed, and can be interrupted.
@@ -40,11 +43,11 @@ from harness import (
 from harness.console import GuestGoneError
 from harness.errors import BuildError, UsageError
 from harness.git import Repo
-from harness.model import ROOT, VARIANTS, BuildPaths, Variant
+from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.progress import say, watching
 from harness.session import Program, Settings, VariantSession, machine_of
 
-SERIES = Variant("series", "all", "one prefix of the series after the other")
+SERIES = VARIANTS["krsi"]
 POLICY = ROOT / "policy"
 #: The module, as a kernel lists it that has it.
 LSM = "bpf"
@@ -79,13 +82,18 @@ class Request:
 
     @property
     def root(self) -> Path:
-        """Where the prefixes are built."""
-        return self.build / SERIES.name
+        """Where the prefixes are built: it is laid out as `build` itself."""
+        return self.build / "series"
 
     @property
     def results(self) -> Path:
         """What was seen so far."""
         return self.root / "results.json"
+
+    @property
+    def paths(self) -> BuildPaths:
+        """What is built, one prefix after the other."""
+        return BuildPaths.of(SERIES.name, self.root)
 
 
 @dataclass(frozen=True)
@@ -366,7 +374,7 @@ class Checker:
         meant = [self.prefixes[number - 1] for number in wanted]
         limits = [] if self.request.sample is None else [self.request.sample]
         if self.request.minutes is not None:
-            fresh = not (self.request.root / "kernel/vmlinux").exists()
+            fresh = not self.request.paths.vmlinux.exists()
             spent = (each.total for each in self._results.values() if not each.faults)
             limits.append(fitting(self.request.minutes, spent, fresh=fresh))
         seed = self._trees.tree.out("rev-parse", "HEAD^{tree}")
@@ -376,7 +384,7 @@ class Checker:
         """Check one prefix and keep what was seen.
 
         Raises:
-            UsageError: somebody has worked in build/src-series.
+            UsageError: somebody has worked in build/series/tree.
             InfraError: the machine let us down; nothing is kept then.
         """
         result = Result(prefix.number, prefix.subject, prefix.commit)
@@ -408,13 +416,12 @@ class Checker:
 
     def _job(self, prefix: Prefix) -> build.Job:
         with build.exclusive(self.request.build, "sources.lock"):
-            name = f"src-{SERIES.name}"
-            there, found = tree.linked(self._trees.tree, name, prefix.commit, say)
+            there, found = tree.linked(self._trees.tree, "series/tree", prefix.commit, say)
         if found is tree.Plan.LIES:
             raise UsageError(f"{there.path} was edited: only what is committed is checked.")
         return build.Job(
-            build.Request(SERIES, self.request.kernel_src, self.request.build),
-            BuildPaths(self.request.root),
+            build.Request(SERIES, self.request.kernel_src, self.request.root),
+            self.request.paths,
             tree.Trees(self._trees.state, there, there, developed=False),
             self._toolchain,
         )
@@ -488,7 +495,7 @@ class _One:
         """Compile what the patch touches once more; returns what the base does not say."""
 
         def base() -> kmake.Kernel:
-            made = kmake.Kernel(SERIES.name, self.base(), self.request.root / "base")
+            made = kmake.Kernel(SERIES.name, self.base(), self.job.paths.root / "base")
             made.configure(wanted, self.log("base-configuration"))
             return made
 

@@ -36,6 +36,7 @@ from harness.progress import say, watching
 NEEDS = (
     Need("coccinelle", command="spatch"),
     Need("python3-sphinx", command="sphinx-build"),
+    Need("python3-yaml", file=Path("/usr/lib/python3/dist-packages/yaml/__init__.py")),
 )
 #: Nothing of ours may take more of the stack in one function or chain, in bytes.
 STACK_LIMIT = 512
@@ -46,6 +47,7 @@ BUILDS = {
     "objtool": "ibt",
 }
 
+_DEBIAN = "/usr/sbin:/usr/bin:/sbin:/bin"
 _OURS = "security/bpf/"
 _DOCS = "Documentation/"
 _JIT = "arch/x86/net/bpf_jit_comp.c"
@@ -312,7 +314,11 @@ class Static:
             out.mkdir(parents=True, exist_ok=True)
             log = kmake.fresh(self.root / f"log/sphinx-{repo.path.name}.log")
             # Only what has changed is read again, and warned of.
-            command = ["make", "-C", repo.path, f"O={out}", "SPHINXDIRS=bpf", "SPHINXOPTS=-E"]
+            # Python's modules that it calls are Debian's, not those of our own environment.
+            command = [
+                *("env", f"PATH={_DEBIAN}", "make", "-C", repo.path, f"O={out}"),
+                *("SPHINXDIRS=bpf", "SPHINXOPTS=-E"),
+            ]
             with watching(f"sphinx: {repo.path.name}", log) as tick:
                 words = [str(word) for word in (*command, "htmldocs")]
                 kmake.make("bpf documentation", words, log, build=self.request.build, tick=tick)

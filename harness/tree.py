@@ -136,10 +136,16 @@ def prepare(
 def linked(tree: Repo, name: str, commit: str, say: Say) -> tuple[Repo, Plan]:
     """Leave a linked working tree at `commit`, or as the developer left it.
 
+    Args:
+        tree: the repository.
+        name: where the working tree lies, seen from beside the repository.
+        commit: what is to lie there.
+        say: gets one line about what happens.
+
     Raises:
         UsageError: a developer's work would be lost.
     """
-    there = Repo(tree.path.with_name(name))
+    there = Repo(tree.path.parent / name)
     memory = f"refs/krsi/linked/{name}"
     if not there.exists:
         say(f"checking out {name}")

@@ -283,7 +283,7 @@ def test_a_checked_out_prefix_that_was_edited(
 ) -> None:
     machine()
     assert run(project, "2")
-    path = project.build / "src-series/security/security.c"
+    path = project.build / "series/tree/security/security.c"
     path.write_text("an edit\n", encoding="utf-8")
     with pytest.raises(UsageError, match="edited"):
         run(project, "1")

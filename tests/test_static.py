@@ -117,16 +117,19 @@ def test_coccinelle_asks_every_rule_once(
     said = "echo './security/security.c:9:1-2: WARNING: new'"
     told = f"if grep -qs nine security/security.c; then {said}; fi"
     tools("spatch", f'echo "$@" >>{calls}; {told}')
-    assert not run(project, "coccinelle")
+    assert not run(project, "coccinelle, touched")
     assert "    ./security/security.c:9:1-2: WARNING: new\n" in capsys.readouterr().out
     text = calls.read_text(encoding="utf-8")
     assert text.count("b/b.cocci") == 2  # on the series, and on the base
     assert "--no-includes" in text
     tools("spatch", f'echo "$@" >>{calls}')
-    assert run(project, "coccinelle")
+    assert run(project, "coccinelle, touched")
     text = calls.read_text(encoding="utf-8")
-    assert run(project, "coccinelle")
+    assert "security/bpf/hooks.c" not in text
+    assert run(project, "coccinelle, touched")
     assert calls.read_text(encoding="utf-8").removeprefix(text) == "--version\n"
+    assert run(project, "coccinelle")
+    assert "security/bpf/hooks.c" in calls.read_text(encoding="utf-8")
 
 
 def test_a_build_of_the_matrix_that_fails(
