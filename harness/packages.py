@@ -77,6 +77,12 @@ VM = (
     # In the guest, it makes the ports over which vng runs a script.
     Need("udev", command="udevadm"),
 )
+#: For `make static`, besides. smatch is in no Debian.
+STATIC = (
+    Need("coccinelle", command="spatch"),
+    Need("python3-sphinx", command="sphinx-build"),
+    Need("python3-yaml", file=Path("/usr/lib/python3/dist-packages/yaml/__init__.py")),
+)
 #: For the suite `upstream`, besides: what the kernel's own selftests call in the guest.
 SUITE = (
     Need("e2fsprogs", command="mkfs.ext4"),

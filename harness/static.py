@@ -29,15 +29,8 @@ from harness.complaints import Complaint
 from harness.errors import BuildError, KrsiError, UsageError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
-from harness.packages import Need
 from harness.progress import say, watching
 
-#: What `make static` asks for, and `make kernel` does not.
-NEEDS = (
-    Need("coccinelle", command="spatch"),
-    Need("python3-sphinx", command="sphinx-build"),
-    Need("python3-yaml", file=Path("/usr/lib/python3/dist-packages/yaml/__init__.py")),
-)
 #: Nothing of ours may take more of the stack in one function or chain, in bytes.
 STACK_LIMIT = 512
 #: As on the list of the matrix, and which tool it brings.
@@ -198,7 +191,7 @@ def run(request: Request) -> bool:
         if name not in checks:
             raise UsageError(f"there is no check {name!r}; there are: {', '.join(checks)}.")
     needs = () if request.kernel_src else packages.BASE
-    packages.ensure((*needs, *packages.KERNEL, *NEEDS), say)
+    packages.ensure((*needs, *packages.KERNEL, *packages.STATIC), say)
     root = request.build / "static"
     with build.exclusive(request.build, "static.lock"):
         with build.exclusive(request.build, "sources.lock"):
