@@ -14,6 +14,8 @@ import pexpect
 from harness.errors import InfraError
 
 _CHUNK = 65536
+# More than a line with a marker has.
+_MARGIN = 1024
 
 
 class GuestGoneError(Exception):
@@ -112,8 +114,9 @@ class Channel:
             GuestGoneError: the other end closed.
         """
         try:
-            self._expect(rf"{marker.word} (\d+)\r?\n", timeout)
+            self._expect(rf"{marker.word} (\d{{1,9}})\r?\n", timeout)
         except TimeoutError:
+            self._forget()
             return None
         return int(self._child.match.group(1))
 
@@ -132,6 +135,12 @@ class Channel:
         except pexpect.TIMEOUT as error:
             raise TimeoutError from error
         return str(self._child.before)
+
+    def _forget(self) -> None:
+        """Keep little of what is no answer: others may write to the channel, too, and much."""
+        unread = len(self._child.before)
+        if unread > _CHUNK:
+            self._child.expect(f"(?s).{{{unread - _MARGIN}}}", timeout=0)
 
     def _send(self, line: str) -> None:
         try:

@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, str]:
         UsageError: there is no such file, or a line in it is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such configuration fragment.") from error
     return parse(text, path.name)

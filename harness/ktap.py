@@ -22,12 +22,15 @@ from dataclasses import dataclass, field
 INDENT = 4
 """Spaces by which the lines of a nested block are indented."""
 
-_VERSION = re.compile(r"KTAP version (\d+)$")
+MAX_DEPTH = 8
+"""Blocks within blocks; what lies deeper is not KTAP."""
+
+_VERSION = re.compile(r"KTAP version (\d{1,9})$")
 _SUBTEST = re.compile(r"# Subtest: (.+)$")
 _RUNNING = re.compile(r"# running: (.+)$")
-_PLAN = re.compile(r"1\.\.(\d+)(?: # ?(.*))?$")
+_PLAN = re.compile(r"1\.\.(\d{1,9})(?: # ?(.*))?$")
 _COMMENT = re.compile(r"# ?(.*)$")
-_RESULT = re.compile(r"(?P<ok>ok|not ok) (?P<number>\d+)(?: -)?(?P<rest>(?: .*)?)$")
+_RESULT = re.compile(r"(?P<ok>ok|not ok) (?P<number>\d{1,9})(?: -)?(?P<rest>(?: .*)?)$")
 _DIRECTIVE = re.compile(r"(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?\s*(.*)$", re.IGNORECASE)
 
 
@@ -99,6 +102,7 @@ class _Block:
     plan: int | None = None
     running: str = ""
     results: list[Result] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     pending: list[str] = field(default_factory=list)
 
     def problems(self, where: str) -> Iterator[str]:
@@ -136,7 +140,7 @@ class _Parser:
         """Take one line without its line feed."""
         text = line.lstrip(" ")
         depth, odd = divmod(len(line) - len(text), INDENT)
-        if odd or depth > len(self.stack) or not self._take(depth, text):
+        if odd or depth > min(len(self.stack), MAX_DEPTH) or not self._take(depth, text):
             self.stack[-1].pending.append(line.strip())
 
     def _take(self, depth: int, text: str) -> bool:
@@ -198,8 +202,9 @@ class _Parser:
             self.problem(f"the result of '{nested.name}' is called '{name}'")
         if int(match["number"]) != len(block.results) + 1:
             self.problem(f"result number {match['number']} where {len(block.results) + 1} is due")
-        if any(name == other.name for other in block.results):
+        if name in block.names:
             self.problem(f"'{name}' is reported twice")
+        block.names.add(name)
         inner = tuple(nested.pending) if nested else ()
         block.results.append(
             Result(

@@ -114,4 +114,5 @@ class Status(Enum):
     CRASH = "crash"
     HANG = "hang"
     SPLAT = "splat"
+    FLOOD = "flood"
     XFAIL = "xfail"

@@ -22,6 +22,7 @@ _LETTERS = {
     Status.CRASH: "C",
     Status.HANG: "H",
     Status.SPLAT: "S",
+    Status.FLOOD: "O",
     Status.MISS: "M",
     Status.FAIL: "F",
 }
@@ -45,13 +46,15 @@ class SelftestItem(pytest.Item):
         plugin: "Plugin",
         item: Item,
         variant: str,
+        number: int = 1,
         **kwargs: Any,  # noqa: ANN401 - whatever pytest.Item takes
     ) -> None:
-        """`plugin` knows the verdict on `item`."""
+        """`plugin` knows the verdict on `item` in the round `number`."""
         super().__init__(**kwargs)
         self.plugin = plugin
         self.item = item
         self.variant = variant
+        self.number = number
         self.verdict: Verdict | None = None
 
     def runtest(self) -> None:
@@ -60,6 +63,7 @@ class SelftestItem(pytest.Item):
         self.verdict = verdict
         self.user_properties += [
             ("variant", self.variant),
+            *([("round", self.number)] if self.plugin.repeat > 1 else []),
             (_STATUS, verdict.status.value),
             ("seconds", verdict.seconds),
         ]
@@ -107,11 +111,18 @@ class Plugin:
         items: Mapping[str, Sequence[Item]],
         tests: Sequence[Selftest],
         make: Callable[[str, Sequence[Item]], VariantSession] | None,
+        *,
+        repeat: int = 1,
+        until_fail: bool = False,
     ) -> None:
         """Take what is wanted by variant, and `make(variant, items)` for a variant's session.
 
-        Without `make` items can be collected and not run.
+        Without `make` items can be collected and not run. All is run `repeat` times; with
+        `until_fail` the round in which something fails is the last one.
         """
+        self.repeat = repeat
+        self._until_fail = until_fail
+        self._numbers = dict.fromkeys(items, 1)
         self._wanted = items
         self._sources = {test.name: test.source for test in tests}
         self._make = make
@@ -122,6 +133,9 @@ class Plugin:
         for name, session in self.sessions.items():
             if name != item.variant:
                 session.close()
+        if self._numbers[item.variant] != item.number:
+            self._numbers[item.variant] = item.number
+            self.sessions[item.variant].next_round()
         return self.sessions[item.variant].verdict(item.item)
 
     @pytest.hookimpl(tryfirst=True)
@@ -130,13 +144,15 @@ class Plugin:
         session.items = [
             SelftestItem.from_parent(
                 session,
-                name=f"{item.name}[{variant}]",
-                nodeid=f"{item.name}[{variant}]",
+                name=f"{item.name}[{variant}{self._suffix(number)}]",
+                nodeid=f"{item.name}[{variant}{self._suffix(number)}]",
                 plugin=self,
                 item=item,
                 variant=variant,
+                number=number,
             )
             for variant, items in self._wanted.items()
+            for number in range(1, self.repeat + 1)
             for item in items
         ]
         hook = session.config.hook
@@ -150,6 +166,22 @@ class Plugin:
         session.testscollected = len(session.items)
         return True
 
+    def _suffix(self, number: int) -> str:
+        """What tells the rounds apart."""
+        return f"#{number}" if self.repeat > 1 else ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        """At the end of a round, see whether it was the last one."""
+        answer = yield
+        if self._until_fail and isinstance(item, SelftestItem) and item.session.testsfailed:
+            ends = not isinstance(nextitem, SelftestItem) or nextitem.number != item.number
+            if ends and nextitem is not None:
+                item.session.shouldfail = f"round {item.number} failed"
+        return answer
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Now it is known what is left after -k: prepare a session for each variant."""
         chosen: dict[str, list[Item]] = {}
@@ -157,7 +189,10 @@ class Plugin:
             if isinstance(item, SelftestItem):
                 chosen.setdefault(item.variant, []).append(item.item)
         if self._make is not None:
-            self.sessions = {name: self._make(name, items) for name, items in chosen.items()}
+            self.sessions = {
+                name: self._make(name, tuple(dict.fromkeys(items)))
+                for name, items in chosen.items()
+            }
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -210,6 +245,7 @@ class Plugin:
                 verdicts=session.complete(),
                 strays=tuple(session.strays),
                 manifest=manifests.get(name, {}),
+                earlier=session.rounds[:-1],
             )
             for name, session in self.sessions.items()
         ]

@@ -31,9 +31,10 @@ class VariantRecord:
         error: why the variant could not be tested, or "".
         notes: phases that overran their deadlines, and the like.
         consoles: the kernel's logs, one of each machine.
-        verdicts: in the order in which they were reached.
+        verdicts: in the order in which they were reached; of the last round.
         strays: splats outside of any test.
         manifest: what the kernel was built from.
+        earlier: the verdicts of the rounds before.
     """
 
     name: str
@@ -44,6 +45,7 @@ class VariantRecord:
     verdicts: Mapping[Item, Verdict]
     strays: tuple[Splat, ...]
     manifest: Mapping[str, Any]
+    earlier: Sequence[Mapping[Item, Verdict]] = ()
 
 
 def new_folder(base: Path = REPORTS, now: datetime | None = None) -> Path:
@@ -104,9 +106,10 @@ def results(
             "variants": {record.name: _environment(record) for record in variants},
         },
         "items": [
-            _item(record.name, item, verdict)
+            {"round": number, **_item(record.name, item, verdict)}
             for record in variants
-            for item, verdict in record.verdicts.items()
+            for number, verdicts in enumerate((*record.earlier, record.verdicts), 1)
+            for item, verdict in verdicts.items()
         ],
         "subtests": [
             {"name": name, "variant": variant, "status": found.status.value, "why": found.why}

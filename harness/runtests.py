@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import accel, proc, report, selftests, suites, vm
+from harness import accel, proc, report, rounds, selftests, suites, vm
 from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
@@ -25,6 +25,7 @@ from harness.verdict import parse_known
 POLICY = ROOT / "policy"
 INTERRUPTED = 130
 _VM_DIED = 255
+_MANY = 100
 
 _EPILOG = """\
 NAME is a C test (lsm_attach), one of its subtests (lsm_attach/pin), or a shell pattern.
@@ -55,7 +56,9 @@ class Options:
     shell: bool
     accel: str
     timeout: float | None
-    cpus: int
+    cpus: int = vm.DEFAULT_CPUS
+    repeat: int = 1
+    until_fail: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -97,6 +100,14 @@ def parse(argv: Sequence[str]) -> Options:
         help=f"how many CPUs the machine has (default: {vm.DEFAULT_CPUS})",
     )
     parser.add_argument(
+        "--repeat", metavar="N", type=int, help="run everything N times, in one machine if it lasts"
+    )
+    parser.add_argument(
+        "--until-fail",
+        action="store_true",
+        help=f"repeat until a round fails, {_MANY} times at most unless --repeat says how often",
+    )
+    parser.add_argument(
         "--shell", action="store_true", help="a root shell in the machine instead of tests"
     )
     args = parser.parse_args(argv)
@@ -104,6 +115,11 @@ def parse(argv: Sequence[str]) -> Options:
         parser.error("--timeout must be more than 0 seconds")
     if args.cpus < 1:
         parser.error("--cpus must be at least 1")
+    repeat = (_MANY if args.until_fail else 1) if args.repeat is None else args.repeat
+    if repeat < 1:
+        parser.error("--repeat must be at least 1")
+    if repeat > 1 and args.suite == suites.Upstream.name:
+        parser.error("--repeat is not for the suite that compares kernels")
     return Options(
         suite=args.suite,
         variants=_variants(args.kernel),
@@ -115,6 +131,8 @@ def parse(argv: Sequence[str]) -> Options:
         accel=args.accel,
         timeout=args.timeout,
         cpus=args.cpus,
+        repeat=repeat,
+        until_fail=args.until_fail,
     )
 
 
@@ -202,7 +220,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         accel=answer.accel,
         deadlines=vm.Deadlines.for_accel(answer.accel, options.timeout),
         policy=load_policy(POLICY),
-        known=parse_known(known.read_text("utf-8"), str(known)),
+        known=parse_known(known.read_text("utf-8", "replace"), str(known)),
         reports=report.new_folder(),
         environment=test_environment(os.environ),
         cpus=options.cpus,
@@ -224,7 +242,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
             resolve=report.Resolver(paths[variant].vmlinux),
         )
 
-    plugin = Plugin(items, suite.tests, make)
+    plugin = Plugin(items, suite.tests, make, repeat=options.repeat, until_fail=options.until_fail)
     try:
         outcome = _pytest(options, settings.reports, plugin)
     finally:
@@ -235,10 +253,12 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         return _nothing_matched(options, outcome)
     report.point_to_latest(settings.reports)
     records = plugin.records({name: report.read_manifest(paths[name]) for name in paths})
+    histories = {name: session.rounds for name, session in plugin.sessions.items()}
+    flaky = options.repeat > 1 and any(map(rounds.flakes, histories.values()))
     code = exit_code(
         outcome,
         infra=any(record.error for record in records),
-        strays=any(record.strays for record in records),
+        strays=flaky or any(record.strays for record in records),
     )
     content = report.results(
         records,
@@ -251,6 +271,8 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
     )
     report.write(settings.reports / "results.json", content)
     print("\n".join(suite.conclude(settings.reports)), flush=True)
+    for name, history in histories.items() if options.repeat > 1 else ():
+        print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)
     print(f"report: {_relative(settings.reports)}", flush=True)
     return code
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def read(folder: Path) -> tuple[Patch, ...]:
     """The patches of the series in order; none is a series, too.
 
     Raises:
-        UsageError: the numbers have a gap or a double.
+        UsageError: the numbers have a gap or a double, or a subject cannot be decoded.
     """
     patches: list[Patch] = []
     for path in sorted(folder.glob("[0-9]*.patch")):
@@ -77,7 +78,7 @@ def digest(patches: tuple[Patch, ...]) -> str:
 def made_on(folder: Path) -> str:
     """The version of Linux that the patches were exported on; empty if nobody knows."""
     path = folder / MADE_ON
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else ""
 
 
 def removal_subjects(folder: Path) -> tuple[str, ...]:
@@ -89,7 +90,7 @@ def removal_subjects(folder: Path) -> tuple[str, ...]:
         UsageError: there is no such file, or it names no patch.
     """
     path = folder / REMOVAL
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     lines = (line.strip() for line in text.splitlines())
     subjects = tuple(line for line in lines if line and not line.startswith("#"))
     if not subjects:
@@ -191,7 +192,10 @@ def created(tree: Repo, base: str, head: str) -> dict[str, tuple[str, str]]:
 def _patch(path: Path, number: int) -> Patch:
     """Read the head of one patch file."""
     raw = message_from_bytes(path.read_bytes())["Subject"] or ""
-    subject = " ".join(str(make_header(decode_header(str(raw)))).split())
+    try:
+        subject = " ".join(str(make_header(decode_header(str(raw)))).split())
+    except (MessageError, LookupError, ValueError) as error:
+        raise UsageError(f"kernel-patches/{path.name}: its Subject cannot be decoded.") from error
     prefix = _PREFIX.match(subject)
     label = prefix[0].strip() if prefix else ""
     return Patch(path, number, _PREFIX.sub("", subject), label)

@@ -6,12 +6,13 @@ run yet is run in the new one. Nothing that has run is ever run again.
 
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import ktap, splat, verdict
+from harness import files, ktap, splat, verdict
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
 from harness.model import BuildPaths, Status, Variant
@@ -26,9 +27,17 @@ _LEAKS = (
 )
 """Memory is no leak in its first five seconds, nor before two scans have missed it."""
 
+LOG_LIMIT = 4 << 20
+"""How much the kernel may print during one run of a test, in bytes: what prints more is ended."""
+
+REPORT_LIMIT = 4 << 20
+_OUTPUT_LIMIT = 1 << 16
 _POLL = 0.05
 _LOG_LAG = 2.0
 _RUNNER_MARGIN = 10.0
+_MAX_SPLATS = 50
+_ENDED = "the machine ended by itself"
+_STUCK = "the machine hung"
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,7 @@ class TestRun:
 
     Attributes:
         offset: where in the console's file the lines begin that this run answers for, in bytes.
+        end: where they end, as far as they have been read.
     """
 
     __test__ = False
@@ -146,6 +156,7 @@ class TestRun:
     offset: int
     ending: Ending = Ending.RUNNING
     status: int | None = None
+    end: int = 0
     _marker: Marker = field(default_factory=Marker.new)
     _started: float = 0.0
     _seen: tuple[int, int] = (-1, -1)
@@ -177,9 +188,11 @@ class TestRun:
             if self.status is not None:
                 self.ending = Ending.EXITED
                 self._await_log()
-            elif time.monotonic() - self._started > self._limit:
+            elif self.ending is Ending.RUNNING and time.monotonic() - self._started > self._limit:
                 self.ending = Ending.EXPIRED
                 self._ask_why()
+            if self._flooded and self.ending is not Ending.GONE:
+                self.ending = Ending.FLOODED
         return self._look()
 
     @property
@@ -194,7 +207,9 @@ class TestRun:
     def _await_log(self) -> None:
         """The log may lag behind the channel; its end marker is the proof that it does not."""
         stop = time.monotonic() + _LOG_LAG
-        while not splat.ended(self._log(), self.test.name) and time.monotonic() < stop:
+        while time.monotonic() < stop and not self._flooded:
+            if splat.ended(files.text(self._log().data), self.test.name):
+                break
             time.sleep(_POLL / 5)
 
     def _ask_why(self) -> None:
@@ -206,32 +221,38 @@ class TestRun:
 
     def _output(self) -> str:
         """What the runner printed besides its report, and where to read on when it is stuck."""
-        where = f"the kernel's log: {self.vm.machine.console}\n" if self.dead else ""
-        return _read(self._output_file) + where
+        where = f"\nthe kernel's log: {self.vm.machine.console}\n" if self.dead else ""
+        return files.text(files.read(self._output_file, _OUTPUT_LIMIT).data) + where
 
     @property
     def dead(self) -> bool:
-        """Whether the machine is gone or stuck."""
-        return self.ending in (Ending.GONE, Ending.EXPIRED)
+        """Whether the machine is gone or stuck, or has to end."""
+        return self.ending not in (Ending.RUNNING, Ending.EXITED)
 
-    def _log(self) -> str:
-        with self.vm.machine.console.open("rb") as file:
-            file.seek(self.offset)
-            return file.read().decode("utf-8", "replace").replace("\r\n", "\n")
+    @property
+    def _flooded(self) -> bool:
+        return files.size(self.vm.machine.console) - self.offset > LOG_LIMIT
+
+    def _log(self) -> files.Part:
+        """The log of this run. A line that has not ended yet is for whoever reads on from there."""
+        part = files.read(self.vm.machine.console, LOG_LIMIT, self.offset)
+        return part if self.dead else part.lines
 
     def _look(self) -> Evidence:
         """Read report and log again if they have grown."""
-        sizes = (_size(self.report), _size(self.vm.machine.console))
+        sizes = (files.size(self.report), files.size(self.vm.machine.console))
         ended = self._evidence is not None and self._evidence.ending is not Ending.RUNNING
         if self._evidence is None or sizes != self._seen or self.ending is not Ending.RUNNING:
             if ended and self._evidence is not None:
                 return self._evidence
             self._seen = sizes
-            log = self._log()
+            part = self._log()
+            self.end = part.end
+            log = files.text(part.data)
             self._evidence = Evidence(
                 test=self.test,
                 wanted=self.wanted,
-                report=ktap.parse(_read(self.report)),
+                report=self._read_report(),
                 log=log,
                 splats=splat.scan(log, self.settings.policy, self.test.name),
                 ending=self.ending,
@@ -241,19 +262,25 @@ class TestRun:
             )
         return self._evidence
 
+    def _read_report(self) -> ktap.Report:
+        """The report so far; one that is not read as a whole proves nothing."""
+        part = files.read(self.report, REPORT_LIMIT)
+        report = ktap.parse(files.text(part.data))
+        if not part.left_out:
+            return report
+        problem = f"report: {part.left_out} bytes are too many to be read"
+        return replace(report, problems=(problem, *report.problems))
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return -1
+
+def _did_not_run(error: InfraError) -> str:
+    """One line for each item; the error itself is shown once, for the whole variant."""
+    boot = isinstance(error, BootError)
+    return "did not run: " + ("the machine did not boot" if boot else str(error))
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
+def _trimmed(found: Splat) -> Splat:
+    title = verdict.shortened(found.title)
+    return replace(found, title=title, lines=verdict.trimmed(found.lines))
 
 
 class VariantSession:
@@ -284,7 +311,9 @@ class VariantSession:
         self._kernel = variant
         self._paths = paths
         self._tests = {test.name: test for test in tests}
+        self._items = tuple(items)
         self._waiting = list(items)
+        self._earlier: list[dict[Item, Verdict]] = []
         self._settings = settings
         self._program = program or Program((str(paths.runner),), paths.bin)
         self._judge = judge or self._excuse_known
@@ -292,7 +321,11 @@ class VariantSession:
         self._vm: Vm | None = None
         self._verdicts: dict[Item, Verdict] = {}
         self._runs: dict[str, list[Evidence]] = {}
+        self._started: Counter[str] = Counter()
         self._run: TestRun | None = None
+        self._unbootable: dict[tuple[str, ...], InfraError] = {}
+        self._broken: InfraError | None = None
+        self._last = ""
         self._since = 0.0
         self._log_seen = 0
 
@@ -301,23 +334,39 @@ class VariantSession:
         missing = Verdict(Status.MISS, "did not run: the session ended before")
         return {**self._verdicts, **dict.fromkeys(self._waiting, missing)}
 
+    def next_round(self) -> None:
+        """Forget what has been reached: everything is to run once more, in the same machine."""
+        self._earlier.append(self._verdicts)
+        self._verdicts = {}
+        self._waiting = list(self._items)
+        self._runs = {}
+
+    @property
+    def rounds(self) -> tuple[dict[Item, Verdict], ...]:
+        """What every round has reached, the one that is under way, too."""
+        return (*self._earlier, self._verdicts)
+
     def verdict(self, item: Item) -> Verdict:
         """The verdict on `item`; runs what has to run and takes as long as that takes."""
+        options = self._tests[item.test].options
         while item not in self._verdicts:
-            if self.error is not None:
-                return self._settle(item, Verdict(Status.MISS, self._did_not_run()))
+            error = self._broken or self._unbootable.get(options)
+            if error is not None:
+                return self._settle(item, Verdict(Status.MISS, _did_not_run(error)))
             try:
                 self._advance(item.test)
-            except InfraError as error:
-                self.error = error
-            except OSError as error:
-                self.error = InfraError(f"{error.strerror}: {error.filename or 'report'}")
+            except BootError as failure:
+                # A machine with other options may still come up.
+                self._unbootable[options] = failure
+                if self.error is not None:
+                    self.notes.append(str(failure))
+                self.error = self.error or failure
+            except InfraError as failure:
+                self.error = self._broken = failure
+            except OSError as failure:
+                why = f"{failure.strerror}: {failure.filename or 'report'}"
+                self.error = self._broken = InfraError(why)
         return self._verdicts[item]
-
-    def _did_not_run(self) -> str:
-        """One line for each item; the error itself is shown once, for the whole variant."""
-        boot = isinstance(self.error, BootError)
-        return "did not run: " + ("the machine did not boot" if boot else str(self.error))
 
     def close(self) -> None:
         """End the machine. What the kernel complains about now is in `strays`."""
@@ -325,10 +374,11 @@ class VariantSession:
         if self._vm is None:
             return
         vm, self._vm = self._vm, None
-        if self._kernel.finds_leaks:
+        alive = vm.alive
+        if alive and self._kernel.finds_leaks:
             self._look_for_leaks(vm)
         vm.end()
-        self._after(vm)
+        self._after(vm, "" if alive else _ENDED)
 
     def kill(self) -> None:
         """End the machine at once."""
@@ -346,12 +396,27 @@ class VariantSession:
         except TimeoutError:
             self.notes.append("the search for leaked memory did not end")
 
-    def _after(self, vm: Vm) -> None:
-        """Look for splats that no test has answered for: after the last test's end."""
-        log = vm.machine.console.read_bytes()[self._log_seen :].decode("utf-8", "replace")
-        found = splat.scan(log, self._settings.policy, "shutdown")
-        self.strays += tuple(map(self._resolve, found))
+    def _after(self, vm: Vm, why: str = "") -> None:
+        """Look for splats that no test has answered for: after the last test's end.
+
+        `why` the machine is no more, unless we have ended it: without a splat this is one.
+        """
+        part = files.read(vm.machine.console, LOG_LIMIT, self._log_seen)
+        section = f"after {self._last}" if why else "shutdown"
+        found = self._stray(part, section)
+        if why and not found:
+            self.strays += (Splat("gone", why, section, 1, (f"see {vm.machine.console}",)),)
         self.notes += vm.notes
+
+    def _stray(self, part: files.Part, section: str) -> tuple[Splat, ...]:
+        """The splats of a part of the log that belongs to no test."""
+        found = splat.scan(files.text(part.data), self._settings.policy, section)
+        if part.left_out:
+            title = f"the kernel's log outgrew its limit: {part.left_out} bytes were not searched"
+            found += (Splat("flood", title, section, 1, (title,)),)
+        found = tuple(self._resolve(_trimmed(each)) for each in found)
+        self.strays += found
+        return found
 
     def _advance(self, test: str) -> None:
         """Start the test, or take one more look at it."""
@@ -370,7 +435,8 @@ class VariantSession:
     def _start(self, test: str) -> None:
         vm = self._machine(self._tests[test].options)
         wanted = tuple(item for item in self._waiting if item.test == test)
-        number = len(self._runs.setdefault(test, [])) + 1
+        self._started[test] += 1
+        number = self._started[test]
         suffix = f"-{number}" if number > 1 else ""
         self._run = TestRun(
             vm,
@@ -391,12 +457,21 @@ class VariantSession:
         what befell the whole.
         """
         self._run = None
-        self._log_seen = run.vm.machine.console.stat().st_size
-        runs = self._runs[run.test.name]
+        if evidence.dead and not evidence.began and self._last:
+            # It has died of what it ran before; this test has yet to begin, in another one.
+            self._vm = None
+            run.vm.end(kill=True)
+            self._after(run.vm, _ENDED if evidence.ending is Ending.GONE else _STUCK)
+            return
+        self._log_seen = run.end
+        self._last = run.test.name
+        runs = self._runs.setdefault(run.test.name, [])
         runs.append(evidence)
         if evidence.dead or evidence.hung:
-            run.vm.end(kill=True)
             self._vm = None
+            run.vm.end(kill=True)
+            if not evidence.dead:
+                self._after(run.vm)
         left = [item for item in run.wanted if item not in self._verdicts]
         later = [item for item in left if item.subtest and verdict.to_be_continued(evidence, item)]
         for item in left:
@@ -407,6 +482,8 @@ class VariantSession:
             failed = verdict.failed_subtests(runs)
             whole = self._excuse_whole(verdict.of_test(runs), run.test.name, failed)
             self._settle(run.wanted[-1], whole)
+        if not any(item.test == run.test.name for item in self._waiting):
+            self._runs.pop(run.test.name)
 
     def _of_subtest(self, evidence: Evidence, item: Item, runs: Sequence[Evidence]) -> Verdict:
         """The verdict on a subtest, which answers for `runs` if no other item does."""
@@ -435,9 +512,9 @@ class VariantSession:
         self._since = now
         reached = Verdict(
             reached.status,
-            reached.message,
-            reached.details,
-            tuple(map(self._resolve, reached.splats)),
+            verdict.shortened(reached.message),
+            verdict.trimmed(reached.details),
+            tuple(self._resolve(_trimmed(each)) for each in reached.splats[:_MAX_SPLATS]),
             round(seconds, 3),
         )
         reached = self._judge(item, reached, self._runs.get(item.test, ()))
@@ -454,8 +531,8 @@ class VariantSession:
 
         Raises InfraError when it does not come up.
         """
-        if self._vm is not None and self._vm.alive:
-            if self._vm.machine.options == options:
+        if self._vm is not None:
+            if self._vm.alive and self._vm.machine.options == options:
                 return self._vm
             self.close()
         number = len(self.consoles) + 1
@@ -478,10 +555,11 @@ class VariantSession:
         try:
             vm.__enter__()
         finally:
-            log = console.read_bytes()
-            self._log_seen = len(log)
-            found = splat.scan(log.decode("utf-8", "replace"), self._settings.policy, "boot")
-            self.strays += tuple(map(self._resolve, found))
+            part = files.read(console, LOG_LIMIT)
+            part = part.lines if vm.alive else part
+            self._log_seen = part.end
+            self._last = ""
+            self._stray(part, "boot")
         self._vm = vm
         self.release = vm.release
         return vm

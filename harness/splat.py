@@ -7,7 +7,7 @@ policy/splat-allow.txt. The log is divided into sections by lines that the harne
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ BOOT = ""
 """The section before the first test."""
 
 _MAX_LINES = 200
+_MAX_LINE = 4096
+_STAMPED = re.compile(r"(?<=.)(?=\[ *\d+\.\d{6}\])")
 _STAMP = re.compile(r"(?:\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?)?")
 _BEGIN = re.compile(r"krsi: begin (\S+)")
 _END = re.compile(r"krsi: end (\S+)")
@@ -129,7 +131,7 @@ def load_policy(folder: Path) -> Policy:
     for name in ("splat-deny.txt", "splat-allow.txt"):
         path = folder / name
         try:
-            parts.append(parse_rules(path.read_text("utf-8"), str(path)))
+            parts.append(parse_rules(path.read_text("utf-8", "replace"), str(path)))
         except OSError as error:
             raise UsageError(f"cannot read the splat policy {path}: {error.strerror}") from error
     deny, allow = parts
@@ -145,6 +147,20 @@ def strip_stamp(line: str) -> str:
     return line[_STAMP.match(line).end() :].rstrip()  # type: ignore[union-attr]
 
 
+def split_lines(log: str) -> Iterator[tuple[int, str]]:
+    """The lines of a log with their numbers, as the kernel printed them.
+
+    What a program writes to the console stands in one line with what the kernel prints next,
+    unless it ends with a line feed: a time stamp begins a line wherever it is. And it need not end
+    at all, whereas the kernel's own lines are short and patterns are not made for others.
+    """
+    for number, line in enumerate(log.splitlines(), 1):
+        parts = _STAMPED.split(line) if "[" in line else (line,)
+        for part in parts:
+            for start in range(0, len(part) or 1, _MAX_LINE):
+                yield number, strip_stamp(part[start : start + _MAX_LINE])
+
+
 def marker_of(line: str) -> str | None:
     """The test that a marker line names, if it is one; what follows is charged to that test."""
     match = _BEGIN.match(line) or _END.match(line) or _ANNOUNCED.match(line)
@@ -153,13 +169,18 @@ def marker_of(line: str) -> str | None:
 
 def markers(log: str) -> tuple[str, ...]:
     """The tests that the marker lines name, in order; the end of a test names it once more."""
-    named = (marker_of(strip_stamp(line)) for line in log.splitlines())
+    named = (marker_of(line) for _, line in split_lines(log))
     return tuple(name for name in named if name is not None)
+
+
+def began(log: str, test: str) -> bool:
+    """Whether the log holds the line that says that `test` has begun."""
+    return any(line == f"krsi: begin {test}" for _, line in split_lines(log))
 
 
 def ended(log: str, test: str) -> bool:
     """Whether the log holds the line that says that `test` has ended."""
-    return any(strip_stamp(line) == f"krsi: end {test}" for line in log.splitlines())
+    return any(line == f"krsi: end {test}" for _, line in split_lines(log))
 
 
 def _sections(lines: Sequence[str], first: str) -> list[str]:
@@ -177,7 +198,8 @@ def scan(log: str, policy: Policy, section: str = BOOT) -> tuple[Splat, ...]:
 
     `section` is the test that the lines before the first marker are charged to.
     """
-    lines = [strip_stamp(line) for line in log.splitlines()]
+    numbered = tuple(split_lines(log))
+    lines = [line for _, line in numbered]
     where = _sections(lines, section)
     found = []
     index = 0
@@ -188,7 +210,9 @@ def scan(log: str, policy: Policy, section: str = BOOT) -> tuple[Splat, ...]:
             continue
         start = index - 1 if index and _CUT_HERE.match(lines[index - 1]) else index
         stop = _end_of(lines, index, rule, policy.deny)
-        splat = Splat(rule.kind, lines[index], where[index], start + 1, tuple(lines[start:stop]))
+        splat = Splat(
+            rule.kind, lines[index], where[index], numbered[start][0], tuple(lines[start:stop])
+        )
         if not _allowed(splat, policy.allow):
             found.append(splat)
         index = max(stop, index + 1)

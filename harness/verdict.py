@@ -4,9 +4,11 @@ Every verdict starts as MISS and changes only on evidence: a result in the repor
 log that is silent about it up to the next marker.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from harness import ktap, splat
 from harness.errors import UsageError
@@ -19,9 +21,16 @@ ANY = "any"
 FINE = (Status.PASS, Status.SKIP, Status.XFAIL)
 """Verdicts that do not fail a run."""
 
+_NO_REPORT = ktap.parse("")
+_MAX_DETAILS = 1000
+_MAX_WIDTH = 4096
+_MAX_QUOTED = 200
+_FAREWELL = re.compile(r"reboot: |sysrq: Resetting")
+
 _WORST_FIRST = (
     Status.CRASH,
     Status.HANG,
+    Status.FLOOD,
     Status.SPLAT,
     Status.FAIL,
     Status.MISS,
@@ -38,6 +47,7 @@ class Ending(Enum):
     EXITED = "exited"
     GONE = "the machine ended"
     EXPIRED = "the deadline passed"
+    FLOODED = "the log outgrew its limit"
 
 
 @dataclass(frozen=True)
@@ -95,14 +105,24 @@ class Evidence:
         """The subtest that had begun and not ended when the run ended, or ""."""
         if self.own is not None and self.own.running:
             return self.own.running
-        named = [name for name in splat.markers(self.log) if name.startswith(self.test.name + "/")]
+        named = [name for name in self.markers if name.startswith(self.test.name + "/")]
         last = named[-1] if named else ""
         return "" if last in self.report.flat() else last.partition("/")[2]
 
     @property
     def dead(self) -> bool:
-        """Whether the machine is gone or stuck."""
-        return self.ending in (Ending.GONE, Ending.EXPIRED)
+        """Whether the machine is gone or stuck, or is not to be listened to any longer."""
+        return self.ending in (Ending.GONE, Ending.EXPIRED, Ending.FLOODED)
+
+    @property
+    def began(self) -> bool:
+        """Whether the guest has begun to run the test."""
+        return self.report != _NO_REPORT or splat.began(self.log, self.test.name)
+
+    @cached_property
+    def markers(self) -> tuple[str, ...]:
+        """The tests that the marker lines of `log` name."""
+        return splat.markers(self.log)
 
     @property
     def hung(self) -> bool:
@@ -124,7 +144,7 @@ def finished(evidence: Evidence, item: Item) -> bool:
     """Whether all evidence on a subtest is in: its result, and a marker after its own."""
     if f"{item.test}/{item.subtest}" not in evidence.report.flat():
         return False
-    seen = splat.markers(evidence.log)
+    seen = evidence.markers
     return item.name in seen and seen.index(item.name) < len(seen) - 1
 
 
@@ -143,10 +163,12 @@ def to_be_continued(evidence: Evidence, item: Item) -> bool:
     """Whether a subtest that was not reached may run later.
 
     Only if another one of the wanted subtests is known to have stood in its way: then every run
-    settles at least one, and there is an end.
+    settles at least one, and there is an end. One that the log says has begun has run, even if its
+    result was lost: a second run might hide how the first one ended.
     """
     return (
         item.name not in evidence.report.flat()
+        and item.name not in evidence.markers
         and item.subtest != evidence.culprit
         and Item(item.test, evidence.culprit) in evidence.wanted
         and bool(evidence.culprit)
@@ -175,7 +197,10 @@ def _of_dead_run(evidence: Evidence, splats: tuple[Splat, ...]) -> Verdict:
     """A test whose machine is gone or stuck. A wanted subtest shows the trace, if it can."""
     if Item(evidence.test.name, evidence.running) not in evidence.wanted or not evidence.running:
         return _of_ending(evidence, evidence.splats)
-    inner = _of_ending(evidence, evidence.splats)
+    own = tuple(
+        found for found in evidence.splats if found.section.endswith(f"/{evidence.running}")
+    )
+    inner = _of_ending(evidence, own or evidence.splats)
     return Verdict(inner.status, f"in {evidence.running}: {inner.message}", splats=splats)
 
 
@@ -221,6 +246,11 @@ def _problems(evidence: Evidence, own: ktap.Result) -> list[str]:
         for item in evidence.wanted
         if item.subtest and item.subtest not in reported
     ]
+    problems += [
+        f"subtest '{sub.name}' failed although the test reported success"
+        for sub in own.results
+        if own.ok and not sub.ok
+    ]
     problems += evidence.report.problems
     if evidence.status != 0 and own.ok:
         problems.append(
@@ -258,8 +288,19 @@ def _of_ending(evidence: Evidence, splats: tuple[Splat, ...]) -> Verdict:
     if evidence.ending is Ending.EXPIRED:
         message = f"test deadline of {evidence.limit:.0f} s passed and the runner did not return"
         return Verdict(Status.HANG, message, _output(evidence), splats)
-    message = splats[0].title if splats else "the machine ended and the kernel's log says not why"
+    if evidence.ending is Ending.FLOODED:
+        message = "the kernel's log outgrew its limit: splats may be missed"
+        return Verdict(Status.FLOOD, message, _output(evidence), splats)
+    message = splats[0].title if splats else _last_words(evidence.log)
     return Verdict(Status.CRASH, message, _output(evidence), splats)
+
+
+def _last_words(log: str) -> str:
+    """Why a machine ended without a splat, as far as its log says."""
+    said = [line for _, line in splat.split_lines(log) if _FAREWELL.match(line)]
+    if said:
+        return f"the machine ended by itself: {said[-1]}"
+    return "the machine ended and the kernel's log says not why"
 
 
 def _why_missing(evidence: Evidence) -> str:
@@ -267,9 +308,25 @@ def _why_missing(evidence: Evidence) -> str:
         return "no result: the machine crashed before"
     if evidence.ending is Ending.EXPIRED:
         return "no result: the machine hung before"
+    if evidence.ending is Ending.FLOODED:
+        return "no result: the kernel's log outgrew its limit before"
     last = evidence.output.strip().splitlines()[-1:] or [""]
-    tail = f": {last[0]}" if last[0] else ""
+    tail = f": {shortened(last[0], _MAX_QUOTED)}" if last[0] else ""
     return f"no result: the runner exited with status {evidence.status} before reporting it{tail}"
+
+
+def trimmed(lines: Sequence[str]) -> tuple[str, ...]:
+    """What a test printed, short enough to be shown and kept: its beginning and its end."""
+    half = _MAX_DETAILS // 2
+    if len(lines) > _MAX_DETAILS:
+        left_out = f"[ {len(lines) - 2 * half} lines are left out here ]"
+        lines = (*lines[:half], left_out, *lines[-half:])
+    return tuple(shortened(line) for line in lines)
+
+
+def shortened(line: str, width: int = _MAX_WIDTH) -> str:
+    """The beginning of a line that has no end."""
+    return line if len(line) <= width else f"{line[:width]}…"
 
 
 def _output(evidence: Evidence) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from harness.errors import InfraError
 @pytest.fixture
 def child() -> Iterator[Any]:
     """A shell like the guest's, on a terminal that echoes what is typed."""
-    shell = pexpect.spawn("bash", ["--norc", "--noprofile", "-s"], encoding="utf-8", echo=True)
+    words = ["--norc", "--noprofile", "-s"]
+    how = {"encoding": "utf-8", "codec_errors": "replace", "echo": True}
+    shell = pexpect.spawn("bash", words, **how)
     shell.delaybeforesend = None
     yield shell
     shell.close(force=True)
@@ -64,6 +66,26 @@ def test_background_leaves_the_shell_free(channel: Channel, tmp_path: Path) -> N
     assert channel.run("echo meanwhile", 10).output == "meanwhile\n"
     assert channel.poll(job, 10) == 7
     assert out.read_text() == "its done\n"
+
+
+def test_others_may_write_to_the_channel(channel: Channel) -> None:
+    """Bytes that are no text, and more of them than we care to keep."""
+    noise = "head -c 1000000 /dev/urandom | tr -d '\\003\\004\\032\\034'"
+    job = channel.start(["sh", "-c", f"({noise}) >/dev/tty; exit 7"], "/dev/null")
+    status = None
+    while status is None:
+        status = channel.poll(job, 0.05)
+    assert status == 7
+    assert channel.run("echo still here", 10).output == "still here\n"
+
+
+def test_what_is_kept_of_noise_is_little(channel: Channel, child: Any) -> None:
+    job = channel.start(["sh", "-c", "yes | head -c 2000000 >/dev/tty; sleep 60"], "/dev/null")
+    for _ in range(10):
+        assert channel.poll(job, 0.1) is None
+    with pytest.raises(pexpect.TIMEOUT):
+        child.expect("never", timeout=0)
+    assert len(child.before) <= 65536
 
 
 def test_the_end_of_the_other_side(channel: Channel, child: Any) -> None:

@@ -26,6 +26,7 @@ class FakeSession:
         self.verdicts = verdicts
         self.items = items
         self.asked: list[str] = []
+        self.begun = 1
         self.closed = 0
         self.error: InfraError | None = None
         self.release = "6.12.1"
@@ -36,6 +37,10 @@ class FakeSession:
     def verdict(self, item: Item) -> Verdict:
         self.asked.append(item.name)
         return self.verdicts.get(item.name, Verdict(Status.PASS, seconds=1.5))
+
+    def next_round(self) -> None:
+        self.begun += 1
+        self.verdicts = {}
 
     def complete(self) -> dict[Item, Verdict]:
         return {}
@@ -68,6 +73,8 @@ def run(
     folder: Path,
     verdicts: dict[str, Verdict] | None = None,
     variants: Sequence[str] = ("krsi",),
+    repeat: int = 1,
+    until_fail: bool = False,
     **changes: Any,
 ) -> tuple[int, Plugin]:
     """Run pytest in this process with our plugin and prepared verdicts."""
@@ -75,7 +82,9 @@ def run(
     def make(_variant: str, items: Sequence[Item]) -> Any:
         return FakeSession(verdicts or {}, items)
 
-    ours = Plugin(dict.fromkeys(variants, TEST.items), [TEST], make)
+    ours = Plugin(
+        dict.fromkeys(variants, TEST.items), [TEST], make, repeat=repeat, until_fail=until_fail
+    )
     arguments = runtests.pytest_arguments(options(**changes), folder, folder)
     return int(pytest.main(arguments, plugins=[ours])), ours
 
@@ -173,6 +182,38 @@ def test_junit_has_names_times_and_properties(tmp_path: Path) -> None:
     properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
     assert properties == {"variant": "krsi", "status": "crash", "seconds": "2.5"}
     assert case.find("failure") is not None
+
+
+def test_rounds_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first round of each kernel fails, the second one does not, in one session."""
+    variants = ("krsi", "upstream")
+    code, ours = run(tmp_path, {"lsm_x/b": Verdict(Status.FAIL, "bad")}, variants, repeat=2)
+    out = capsys.readouterr().out
+    assert code == 1
+    lines = [line.split()[0:2] for line in out.splitlines() if "] " in line and "%" in line]
+    names = ("lsm_x/a", "lsm_x/b", "lsm_x")
+    expected = [f"{n}[{v}#{r}]" for v in variants for r in (1, 2) for n in names]
+    assert [name for name, _ in lines] == expected
+    assert [word for _, word in lines[:6]] == ["PASSED", "FAIL", *["PASSED"] * 4]
+    for session in ours.sessions.values():
+        assert session.begun == 2  # type: ignore[attr-defined]
+        assert session.items == TEST.items  # type: ignore[attr-defined]
+    cases = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")
+    assert len({case.get("name") for case in cases}) == 12
+    properties = {entry.get("name"): entry.get("value") for entry in cases[4].iter("property")}
+    assert properties["round"] == "2"
+
+
+def test_the_round_that_fails_is_the_last_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, ours = run(tmp_path, {"lsm_x/a": Verdict(Status.FAIL, "bad")}, repeat=50, until_fail=True)
+    assert code == 1
+    assert "round 1 failed" in capsys.readouterr().out
+    assert ours.sessions["krsi"].asked == ["lsm_x/a", "lsm_x/b", "lsm_x"]  # type: ignore[attr-defined]
+    code, ours = run(tmp_path, repeat=5, until_fail=True)
+    assert code == 0
+    assert ours.sessions["krsi"].begun == 5  # type: ignore[attr-defined]
 
 
 def test_explain_shows_everything() -> None:

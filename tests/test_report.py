@@ -66,11 +66,25 @@ def test_results() -> None:
         "manifest": {"series": "abc"},
     }
     first, second = content["items"]
+    assert (first["round"], second["round"]) == (1, 1)
     assert (first["name"], first["variant"], first["status"]) == ("lsm_x/a", "krsi", "splat")
     assert (first["seconds"], first["message"], first["diagnostics"]) == (1.5, "why", ["said"])
     assert first["splats"][0]["lines"][0] == "WARNING: x"
     assert (second["name"], second["status"], second["splats"]) == ("lsm_x", "pass", [])
     assert content["strays"][0]["section"] == "boot"
+
+
+def test_results_of_several_rounds() -> None:
+    record = replace(RECORD, earlier=({Item("lsm_x"): Verdict(Status.CRASH)},))
+    content = report.results(
+        [record], suite="krsi", outcomes={}, accel="", started=NOON, seconds=1, exit_code=1
+    )
+    found = [(item["name"], item["round"], item["status"]) for item in content["items"]]
+    assert found == [
+        ("lsm_x", 1, "crash"),
+        ("lsm_x/a", 2, "splat"),
+        ("lsm_x", 2, "pass"),
+    ]
 
 
 def test_write_leaves_no_partial_file(tmp_path: Path) -> None:

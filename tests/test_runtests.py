@@ -65,12 +65,30 @@ def test_unknown_variants(text: str, hint: str) -> None:
         ["--cpus", "0"],
         ["--cpus", "two"],
         ["-k"],
+        ["--repeat", "0"],
+        ["--repeat", "x"],
+        ["--suite", "upstream", "--repeat", "2"],
+        ["--suite", "upstream", "--until-fail"],
     ],
 )
 def test_wrong_usage_is_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         runtests.parse(argv)
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "repeat", "until_fail"),
+    [
+        ([], 1, False),
+        (["--repeat", "7"], 7, False),
+        (["--until-fail"], 100, True),
+        (["--until-fail", "--repeat", "1"], 1, True),
+    ],
+)
+def test_rounds(argv: list[str], repeat: int, until_fail: bool) -> None:
+    options = runtests.parse(argv)
+    assert (options.repeat, options.until_fail) == (repeat, until_fail)
 
 
 def test_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:

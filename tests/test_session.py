@@ -1,7 +1,8 @@
 """Verdicts out of a scripted machine: streaming, replacement, and never a second run."""
 
+import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,11 @@ class Guest:
     after: str = ""
     last_words: str = "reboot: Power down"
     leaks: tuple[str, ...] = ()
+    unbootable: tuple[tuple[str, ...], ...] = ()
+    report_tail: str = ""
+    dies: str = ""
+    stuck: bool = False
+    fragment: str = ""
 
 
 class FakeChannel:
@@ -59,6 +65,12 @@ class FakeChannel:
             file.write(f"[    1.000000] {line}\n")
 
     def poll(self, *_: object) -> int | None:
+        if self.guest.dies:
+            self.guest.dies = ""
+            raise GuestGoneError
+        if self.guest.stuck:
+            self.guest.stuck = False
+            return None
         report = next(Path(word[9:]) for word in self.script if word.startswith("--output="))
         wanted = [word.strip("'") for word in self.script[self.script.index("--") + 1 :]]
         test = wanted[0].partition("/")[0]
@@ -69,6 +81,8 @@ class FakeChannel:
             self.log(f"krsi: end {test}")
         if self.guest.after:
             self.log(self.guest.after)
+        with self.machine.console.open("a") as file:
+            file.write(self.guest.fragment)
         return status
 
     def subtests(self, test: str, wanted: list[str], lines: list[str], report: Path) -> int | None:
@@ -81,6 +95,12 @@ class FakeChannel:
             report.write_text("\n".join(lines) + "\n")
             self.log(f"lsm_tests: {test}/{name}")
             deed = self.guest.plan.get(name, "ok")
+            if deed == "flood":
+                with self.machine.console.open("ab") as file:
+                    file.truncate(self.machine.console.stat().st_size + 100_000_000)
+            if deed == "lose":
+                report.write_text("")
+                return 137
             if deed == "crash":
                 self.log("Kernel panic - not syncing: sysrq triggered crash")
                 raise GuestGoneError
@@ -95,7 +115,7 @@ class FakeChannel:
             failed += deed == "fail"
             lines.append(f"    {'not ok' if deed == 'fail' else 'ok'} {number} {name}")
         lines += [f"    1..{number}", f"{'not ok' if failed else 'ok'} 1 {test}"]
-        report.write_text("\n".join(lines) + "\n")
+        report.write_text("\n".join(lines) + "\n" + self.guest.report_tail)
         return min(failed, 1)
 
 
@@ -114,7 +134,7 @@ class FakeVm:
         self.guest.boots += 1
         self.guest.options.append(self.machine.options)
         self.machine.console.touch()
-        if self.guest.boot_error:
+        if self.guest.boot_error and self.machine.options in (*self.guest.unbootable, ()):
             raise BootError(self.guest.boot_error)
         self.alive = True
         return self
@@ -261,6 +281,157 @@ def test_a_machine_that_does_not_boot(guest: Guest, make: Make) -> None:
     assert isinstance(variant.error, InfraError)
     assert "it panicked" in str(variant.error)
     assert variant.verdict(A).message == "did not run: the machine did not boot"
+
+
+def test_a_machine_with_other_options_may_still_boot(guest: Guest, make: Make) -> None:
+    """What does not boot is tried once, and fails the run."""
+    bad, good = ("bad",), ("good",)
+    guest.boot_error, guest.unbootable = "no root", (bad,)
+    names = {"lsm_y": bad, "lsm_z": bad, "lsm_v": good}
+    tests = tuple(Selftest(name, ("a",), ROOT, options) for name, options in names.items())
+    items = [item for test in tests for item in test.items]
+    guest.subtests = ("a",)
+    variant = make(*items, tests=tests)
+    assert statuses(variant, *items) == [Status.MISS] * 4 + [Status.PASS] * 2
+    assert guest.options == [bad, good]
+    assert "no root" in str(variant.error)
+
+
+OTHER = Selftest("lsm_y", ("a", "b", "c"), ROOT)
+
+
+def halfway(make: Make) -> VariantSession:
+    """The first of two tests has passed."""
+    variant = make(*TEST.items, *OTHER.items, tests=(TEST, OTHER))
+    assert statuses(variant, *TEST.items) == [Status.PASS] * 4
+    return variant
+
+
+PANIC = "BUG: kernel NULL pointer dereference, address: 0000000000000008"
+
+
+@pytest.mark.parametrize("words", [PANIC, "sysrq: Resetting"])
+def test_a_machine_that_dies_between_tests_is_noticed(words: str, guest: Guest, make: Make) -> None:
+    """No test is to blame, all are run, and the run fails."""
+    variant = halfway(make)
+    assert variant._vm
+    variant._vm.channel.log(words)  # type: ignore[attr-defined]
+    variant._vm.alive = False  # type: ignore[misc]
+    assert statuses(variant, *OTHER.items) == [Status.PASS] * 4
+    assert guest.boots == 2
+    (stray,) = variant.strays
+    assert stray.section == "after lsm_x"
+    assert stray.title == (PANIC if words == PANIC else "the machine ended by itself")
+
+
+@pytest.mark.parametrize("words", [PANIC, ""])
+def test_a_machine_that_dies_after_the_last_test_is_noticed(words: str, make: Make) -> None:
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.PASS] * 4
+    assert variant._vm
+    variant._vm.channel.log(words)  # type: ignore[attr-defined]
+    variant._vm.alive = False  # type: ignore[misc]
+    variant.close()
+    assert [stray.kind for stray in variant.strays] == ["oops" if words else "gone"]
+
+
+@pytest.mark.parametrize("how", ["dies", "stuck"])
+def test_a_test_that_has_not_begun_is_not_to_blame(how: str, guest: Guest, make: Make) -> None:
+    variant = halfway(make)
+    if how == "dies":
+        guest.dies = "yes"
+    else:
+        guest.stuck = True
+        variant._settings = replace(variant._settings, deadlines=Deadlines(boot=1, test=0.0))
+    assert variant.verdict(OTHER.items[0]).status is Status.PASS
+    assert statuses(variant, *OTHER.items) == [Status.PASS] * 4
+    assert guest.boots == 2
+    (stray,) = variant.strays
+    assert (stray.kind, stray.section) == ("gone", "after lsm_x")
+    assert stray.title == ("the machine ended by itself" if how == "dies" else "the machine hung")
+
+
+def test_a_fresh_machine_that_dies_has_an_end(guest: Guest, make: Make) -> None:
+    """Whoever was to run in it is charged, or machines would be booted for ever."""
+    guest.dies = "yes"
+    variant = make(A, WHOLE)
+    assert statuses(variant, A, WHOLE) == [Status.MISS, Status.CRASH]
+    assert guest.boots == 1
+
+
+def test_a_result_that_was_lost_is_not_asked_for_again(guest: Guest, make: Make) -> None:
+    """The second run might pass where the first one failed."""
+    guest.plan = {"a": "fail", "b": "lose"}
+    variant = make(*TEST.items)
+    found = dict(zip("abcw", statuses(variant, *TEST.items), strict=True))
+    assert found["a"] in (Status.FAIL, Status.MISS)
+    assert found["b"] is found["w"] is Status.MISS
+    assert guest.ran.count("a") == 1
+
+
+def test_a_flood_ends_the_machine_and_is_not_read(guest: Guest, make: Make) -> None:
+    guest.plan["b"] = "flood"
+    variant = make(*TEST.items)
+    tracemalloc.start()
+    found = statuses(variant, *TEST.items)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The runner went on, and its report is there: what is not known is what the kernel said.
+    assert found[-1] is Status.FLOOD
+    assert "outgrew its limit" in variant.verdict(WHOLE).message
+    assert peak < 100_000_000
+    assert guest.boots == 1
+    assert variant._vm is None
+
+
+def test_a_line_that_has_not_ended_is_left_to_the_next(guest: Guest, make: Make) -> None:
+    """Read in halves, no half would be recognised."""
+    guest.fragment = "[    1.000000] WARN"
+    variant = halfway(make)
+    guest.fragment = ""
+    with variant.consoles[0].open("a") as file:
+        file.write("ING: late\n")
+    assert statuses(variant, *OTHER.items) == [Status.PASS] * 3 + [Status.SPLAT]
+
+
+def test_no_line_falls_between_two_runs(make: Make) -> None:
+    """What is printed while one run is judged belongs to the next."""
+    variant = make(*TEST.items, *OTHER.items, tests=(TEST, OTHER))
+    conclude = variant._conclude
+
+    def late_conclude(run: session.TestRun, evidence: Any) -> None:
+        if run.test is TEST:
+            variant._vm.channel.log("WARNING: late")  # type: ignore[union-attr]
+        conclude(run, evidence)
+
+    variant._conclude = late_conclude  # type: ignore[method-assign]
+    assert statuses(variant, *TEST.items) == [Status.PASS] * 4
+    assert statuses(variant, *OTHER.items) == [Status.PASS] * 3 + [Status.SPLAT]
+
+
+@pytest.mark.parametrize("size", [100, 6_000_000])
+def test_a_report_that_is_too_long_proves_nothing(
+    size: int, guest: Guest, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "REPORT_LIMIT", 1000)
+    guest.report_tail = "# " + "x" * size + "\n"
+    variant = make(*TEST.items)
+    found = statuses(variant, *TEST.items)
+    assert found[-1] is (Status.PASS if size == 100 else Status.FAIL)
+
+
+def test_rounds_share_a_machine_and_their_reports_do_not_mix(guest: Guest, make: Make) -> None:
+    variant = make(*TEST.items)
+    assert statuses(variant, *TEST.items) == [Status.PASS] * 4
+    variant.next_round()
+    guest.plan["b"] = "fail"
+    expected = [Status.PASS, Status.FAIL, Status.PASS, Status.FAIL]
+    assert statuses(variant, *TEST.items) == expected
+    assert guest.ran == ["a", "b", "c"] * 2
+    assert guest.boots == 1
+    first, second = variant.rounds
+    assert first[B].status is Status.PASS
+    assert second[B].status is Status.FAIL
 
 
 def test_what_was_never_asked_for_is_a_miss(make: Make) -> None:

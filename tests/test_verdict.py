@@ -149,6 +149,14 @@ def test_the_worst_of_several_runs_stands() -> None:
     assert whole.message.startswith("in b: Kernel panic")
 
 
+def test_the_whole_says_what_ended_its_machine() -> None:
+    """An earlier splat, which another subtest answers for, is not why."""
+    report = report_of("ok 1 a", "# running: b", last="")
+    log = log_of("a", "b", extra={"a": "WARNING: before\n", "b": PANIC}, end="")
+    found = evidence(report, log, ending=Ending.GONE, status=None)
+    assert verdict.of_test([found]).message.startswith("in b: Kernel panic")
+
+
 def test_a_crash_without_a_culprit_ends_the_test() -> None:
     """If every run crashed before its first subtest there would be no end."""
     found = evidence("KTAP version 1\n1..1\n", LOG + PANIC, ending=Ending.GONE, status=None)
@@ -161,6 +169,31 @@ def test_a_machine_that_ends_without_a_word_crashed() -> None:
     found = evidence(report_of("# running: a", last=""), log_of("a", end=""), ending=Ending.GONE)
     assert verdict.of_subtest(found, A).status is Status.CRASH
     assert "says not why" in verdict.of_subtest(found, A).message
+
+
+def test_a_machine_that_says_farewell_is_quoted() -> None:
+    log = log_of("a", extra={"a": "[    2.000000] sysrq: Resetting\n"}, end="")
+    found = evidence(report_of("# running: a", last=""), log, ending=Ending.GONE)
+    assert verdict.of_subtest(found, A) == Verdict(
+        Status.CRASH, "the machine ended by itself: sysrq: Resetting"
+    )
+
+
+def test_a_flood_is_an_outcome_of_its_own() -> None:
+    found = evidence(report_of("ok 1 a", "# running: b", last=""), LOG, ending=Ending.FLOODED)
+    assert verdict.of_subtest(found, A).status is Status.PASS
+    assert verdict.of_subtest(found, B).status is Status.FLOOD
+    assert verdict.of_subtest(found, C).status is Status.MISS
+    assert verdict.to_be_continued(found, C)
+    assert verdict.of_test([found]).status is Status.FLOOD
+
+
+def test_what_is_shown_is_not_endless() -> None:
+    lines = verdict.trimmed([str(number) for number in range(100_000)])
+    assert len(lines) <= 1001
+    assert (lines[0], lines[500], lines[-1]) == ("0", "[ 99000 lines are left out here ]", "99999")
+    assert verdict.trimmed(["a", "b"]) == ("a", "b")
+    assert len(verdict.shortened("x" * 1_000_000)) == 4097
 
 
 def test_a_deadline_says_which_phase_expired() -> None:
