@@ -14,10 +14,11 @@ PATCHES ?=
 SAMPLE ?=
 MINUTES ?=
 CHECKS ?=
+RECORD ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
-.PHONY: help kernel bench bench-doc bench-build listing matrix kunit series-check static proof check \
+.PHONY: help kernel bench bench-doc bench-build listing matrix kunit series-check static proof check check-vm \
 	shell patches clean
 
 help:
@@ -70,6 +71,11 @@ bench-build:
 # Everything that can be checked without a kernel.
 check:
 	$(HARNESS) check --kernel-src '$(KERNEL_SRC)'
+
+# Break machines on purpose: the harness has to see each for what it is. Needs `make kernel`.
+# RECORD=1 lets tests/golden/ be what they leave now.
+check-vm:
+	$(HARNESS) check --vm $(if $(RECORD),--record)
 
 # A root shell in the VM, bpftool and the selftests on PATH.
 shell:

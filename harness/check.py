@@ -1,7 +1,9 @@
-"""``make check``: everything that can be said without building a kernel.
+"""``make check``: everything that can be said without building a kernel; ``make check-vm``.
 
 Lint, types and unit tests of the harness; then the series: that it applies without fuzz, that the
 views show what it creates, and that checkpatch.pl has nothing to say.
+
+tests/vm/ is what needs a kernel: machines that are broken on purpose.
 """
 
 import json
@@ -15,10 +17,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from harness import build, export, kmake, matrix, packages, proc, series, source
+from harness import build, export, kmake, matrix, packages, proc, series, source, suites
 from harness.errors import KrsiError, UsageError
 from harness.git import Repo
-from harness.model import ROOT, VARIANTS
+from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.progress import say
 
 _SOURCES = ("harness", "clients", "tests", "run_tests.py", ".ci/tally.py")
@@ -29,6 +31,7 @@ _CHECKPATCH = (
     "--ignore=UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES",
 )
 _TIMEOUT = 600.0
+VM_KERNEL = "krsi"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def run(kernel_src: str | None, root: Path = ROOT) -> bool:
     tally = Tally()
     for step in (*_harness_steps(), Step("configuration fragments", _fragments)):
         _take(step, tally)
-    _unit_tests(target, tally)
+    _unit_tests(target / "check-junit.xml", tally, "tests")
     with build.exclusive(target, "sources.lock"):
         origin = source.locate(kernel_src)
         repo = Repo(target / "tree")
@@ -81,6 +84,32 @@ def run(kernel_src: str | None, root: Path = ROOT) -> bool:
                 _take(step, tally)
     numbers.write_text(json.dumps(vars(tally)) + "\n", encoding="utf-8")
     say(f"check: {tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return tally.failed == 0
+
+
+def run_vm(root: Path = ROOT, *, record: bool = False) -> bool:
+    """Break real machines and return whether the harness has seen each for what it is.
+
+    The numbers are left in build/check-vm.json, what the machines have said in build/check-vm/.
+
+    Args:
+        root: the project.
+        record: let tests/golden/ be what is seen now.
+
+    Raises:
+        BuildError: there is no kernel to boot.
+    """
+    suites.built(VM_KERNEL, BuildPaths.of(VM_KERNEL))
+    packages.ensure((*packages.KERNEL, *packages.VM), say)
+    target = root / "build"
+    numbers = target / "check-vm.json"
+    numbers.unlink(missing_ok=True)
+    tally = Tally()
+    words = ("-m", "vm", f"--basetemp={target / 'check-vm'}", "tests/vm")
+    _unit_tests(target / "check-vm-junit.xml", tally, *words, *(["--record"] if record else []))
+    numbers.write_text(json.dumps(vars(tally)) + "\n", encoding="utf-8")
+    say(f"check-vm: {tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    say(f"what the machines said: {target / 'check-vm'}")
     return tally.failed == 0
 
 
@@ -217,12 +246,11 @@ def _complaints(command: Sequence[str]) -> tuple[str, ...]:
     return tuple((said.stdout + said.stderr).strip().splitlines()) or (said.why,)
 
 
-def _unit_tests(target: Path, tally: Tally) -> None:
+def _unit_tests(report: Path, tally: Tally, *words: str) -> None:
     """Run pytest in full view, and count what it counted."""
-    report = target / "check-junit.xml"
     report.unlink(missing_ok=True)
-    words = ("-m", "pytest", "--quiet", f"--junitxml={report}", "tests")
-    status = proc.interact([sys.executable, *words], cwd=ROOT)
+    pytest = (sys.executable, "-m", "pytest", "--quiet", f"--junitxml={report}")
+    status = proc.interact([*pytest, *words], cwd=ROOT)
     if not report.is_file():
         say(f"pytest left no report (status {status})")
         tally.failed += 1

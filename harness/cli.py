@@ -112,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="lint, types, unit tests, and that the series applies and the views are in step",
     )
+    checker.add_argument(
+        "--vm", action="store_true", help="instead: break machines and see that it is noticed"
+    )
+    checker.add_argument(
+        "--record", action="store_true", help="with --vm: tests/golden/ becomes what they leave"
+    )
     checker.set_defaults(command=_check)
     builds = commands.add_parser(
         "matrix",
@@ -324,6 +330,8 @@ def _static(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
+    if args.vm:
+        return 0 if check.run_vm(record=args.record) else 1
     return 0 if check.run(args.kernel_src or None) else 1
 
 

@@ -70,14 +70,14 @@ def make(suite: upstream.Suite, variants: Sequence[str], build: Path = ROOT / "b
     packages.ensure((*packages.KERNEL, *packages.VM, *packages.SUITE), say)
     with exclusive(build), _timed(_NAME.name) as jobs:
         base = sources(build)
-        client = _job(_NAME, build, base)
+        client = job_of(_NAME, build, base)
         jobs.append(client)
-        _copy_types(_job(VARIANTS[BASE], build, base), client)
+        _copy_types(job_of(VARIANTS[BASE], build, base), client)
         tools_and_selftests(client, suite.files, suite.extras)
         modules = {}
         for variant in variants:
-            jobs.append(_job(VARIANTS[variant], build, base))
-            modules[variant] = _module(jobs[-1])
+            jobs.append(job_of(VARIANTS[variant], build, base))
+            modules[variant] = _test_module(jobs[-1])
     return Client(client.paths, modules)
 
 
@@ -98,12 +98,16 @@ def add_module(variant: str, build: Path = ROOT / "build") -> None:
         BuildError: the kernel is not built, or the module did not compile.
     """
     with _timed(MODULE) as jobs:
-        job = _job(VARIANTS[variant], build, build / "tree")
+        job = job_of(VARIANTS[variant], build, build / "tree")
         jobs.append(job)
-        install(_module(job), job.paths.bin / f"{MODULE}.ko")
+        install(_test_module(job), job.paths.bin / f"{MODULE}.ko")
 
 
-def _job(variant: Variant, build: Path, tools: Path) -> Job:
+def _test_module(job: Job) -> Path:
+    return module(job, MODULE, job.trees.tree.path / upstream.FOLDER / MODULE, "testmod")
+
+
+def job_of(variant: Variant, build: Path, tools: Path) -> Job:
     """A build of something from sources that `make kernel` has put in place, `tools` being one."""
     state = tree.load(Repo(build / "tree"))
     if state is None:
@@ -130,29 +134,35 @@ def _require_kernel(job: Job) -> None:
             raise BuildError(f"{why}: run 'make kernel VARIANT={name}'")
 
 
-def _module(job: Job) -> Path:
-    """Build the test module for one kernel."""
+def module(job: Job, name: str, origin: Path, label: str) -> Path:
+    """Build the module `name` for one kernel, if something has changed.
+
+    Args:
+        job: of the kernel.
+        name: of the module.
+        origin: the folder of its sources.
+        label: what its folder, beside the kernel's, and its log are called.
+    """
     _require_kernel(job)
-    out = job.paths.root / "testmod"
-    module = out / f"{MODULE}.ko"
-    origin = job.trees.tree.path / upstream.FOLDER / MODULE
+    out = job.paths.root / label
+    product = out / f"{name}.ko"
     key = fingerprint.of_words(
         recipe(job),
         fingerprint.of_folder(origin),
         fingerprint.of_files(job.paths.root, [job.paths.vmlinux, job.paths.kernel / ".config"]),
     )
     # Not the lock of a build: tests of one kernel run while another one is made.
-    with exclusive(job.request.build, f"{MODULE}.lock"):
-        phase(job, "testmod", key, [module], lambda: _build_module(job, origin, out))
-    return module
+    with exclusive(job.request.build, f"{name}.lock"):
+        phase(job, label, key, [product], lambda: _build_module(job, name, origin, out))
+    return product
 
 
-def _build_module(job: Job, origin: Path, out: Path) -> None:
-    log = fresh(job.log("testmod"))
+def _build_module(job: Job, name: str, origin: Path, out: Path) -> None:
+    log = fresh(job.log(out.name))
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(origin, out)
     symbols = job.paths.kernel / "vmlinux.symvers"
-    with watching(f"{job.request.variant.name}: {MODULE}", log) as tick:
-        run_make(job, MODULE, kbuild(job, "modules_prepare"), log, tick)
+    with watching(f"{job.request.variant.name}: {name}", log) as tick:
+        run_make(job, name, kbuild(job, "modules_prepare"), log, tick)
         extra = (f"M={out}", f"KBUILD_EXTRA_SYMBOLS={symbols}")
-        run_make(job, MODULE, kbuild(job, *extra, "modules"), log, tick)
+        run_make(job, name, kbuild(job, *extra, "modules"), log, tick)

@@ -1,13 +1,16 @@
 """`make check` finds each fault and names it."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from fakes import Project, write_tree
-from harness import check, export, series
+from harness import check, export, packages, proc, series, suites
 from harness.check import Step, Tally
 from harness.errors import BuildError, UsageError
+from harness.model import ROOT, BuildPaths
 
 
 def patch(number: int, label: str) -> series.Patch:
@@ -106,3 +109,36 @@ def test_the_steps_on_a_series(project: Project) -> None:
         assert not steps[name].run(), name
     (project.root / "security/bpf/hooks.c").write_text("edited\n", encoding="utf-8")
     assert steps["views are what the series creates"].run() == ("security/bpf/hooks.c: differs",)
+
+
+def test_machines_are_not_broken_without_a_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BuildPaths, "of", lambda _: BuildPaths(tmp_path))
+    with pytest.raises(BuildError, match="make kernel VARIANT=krsi"):
+        check.run_vm(tmp_path)
+
+
+@pytest.mark.parametrize(("failed", "fine"), [(0, True), (1, False)])
+def test_what_broken_machines_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int, fine: bool
+) -> None:
+    """The tests of tests/vm/ and no others, their numbers left for CI."""
+    seen: list[str] = []
+
+    def interact(argv: Sequence[str], cwd: Path) -> int:
+        seen.extend(map(str, argv))
+        report = next(word for word in map(str, argv) if word.startswith("--junitxml="))
+        text = f'<testsuites><testsuite tests="9" failures="{failed}" errors="0" skipped="1"/>'
+        Path(report.partition("=")[2]).write_text(f"{text}</testsuites>", encoding="utf-8")
+        return failed * (cwd == ROOT)
+
+    monkeypatch.setattr(suites, "built", lambda *_: None)
+    monkeypatch.setattr(packages, "ensure", lambda *_: None)
+    monkeypatch.setattr(proc, "interact", interact)
+    (tmp_path / "build").mkdir()
+    assert check.run_vm(tmp_path, record=True) is fine
+    assert seen[-5:-3] == ["-m", "vm"]
+    assert seen[-2:] == ["tests/vm", "--record"]
+    numbers = json.loads((tmp_path / "build/check-vm.json").read_text("utf-8"))
+    assert numbers == {"passed": 8 - failed, "failed": failed, "skipped": 1}

@@ -43,3 +43,13 @@ def test_a_missing_report_is_a_failure(tmp_path: Path) -> None:
     done = proc.run(words, check=None)
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
     assert done.returncode == 1
+
+
+def test_every_count_is_added(tmp_path: Path) -> None:
+    for name, failed in ("check", 0), ("check-vm", 2):
+        content = f'{{"passed": 3, "failed": {failed}, "skipped": 1}}'
+        (tmp_path / f"{name}.json").write_text(content, encoding="utf-8")
+    words = (sys.executable, ROOT / ".ci/tally.py", "1")
+    done = proc.run([*words, tmp_path / "check.json", tmp_path / "check-vm.json"], check=None)
+    assert done.stdout.splitlines()[-1] == "6 passed, 2 failed, 2 skipped"
+    assert done.returncode == 1
