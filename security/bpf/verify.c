@@ -107,6 +107,9 @@ const struct bpf_prog_ops lsm_prog_ops = {
 
 const struct bpf_verifier_ops lsm_verifier_ops = {
 	.get_func_proto = bpf_lsm_func_proto,
-	/* Arguments are typed by BTF: no writes, no made-up offsets. */
-	.is_valid_access = btf_ctx_access,
+	/*
+	 * Arguments are typed by BTF: no made-up offsets. And no writes, as the
+	 * context is what all programs of a hook have in common.
+	 */
+	.is_valid_access = bpf_tracing_btf_ctx_access,
 };
