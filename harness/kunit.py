@@ -28,7 +28,8 @@ POLICY = ROOT / "policy"
 TEST_SECONDS = 300
 _BUILD_SECONDS = 3600.0
 #: QEMU with two emulating threads oopses while a kernel patches its text: one thread for all CPUs.
-_QEMU = ("-accel tcg,thread=single", "-smp 2")
+_CPUS = 2
+_QEMU = ("-accel tcg,thread=single", f"-smp {_CPUS}")
 _STATUS = {"PASS": Status.PASS, "SKIP": Status.SKIP, "FAIL": Status.FAIL, "ERROR": Status.CRASH}
 
 
@@ -201,6 +202,7 @@ def _report(
         suite=NAME,
         outcomes={},
         accel="tcg",
+        cpus=_CPUS,
         started=started,
         seconds=seconds,
         exit_code=0 if outcome.good else 1,

@@ -86,6 +86,7 @@ def results(
     suite: str,
     outcomes: Mapping[str, Column],
     accel: str,
+    cpus: int,
     started: datetime,
     seconds: float,
     exit_code: int,
@@ -102,6 +103,7 @@ def results(
         "exit_code": exit_code,
         "environment": {
             "accelerator": accel,
+            "cpus": cpus,
             "host": platform.release(),
             "variants": {record.name: _environment(record) for record in variants},
         },

@@ -265,6 +265,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         suite=suite.name,
         outcomes=suite.outcomes(),
         accel=str(answer),
+        cpus=options.cpus,
         started=started,
         seconds=time.monotonic() - begin,
         exit_code=code,

@@ -375,7 +375,14 @@ def test_results_are_read_back(tmp_path: Path, verdict: Verdict) -> None:
     )
     started = datetime(2026, 1, 1, tzinfo=UTC)
     content = report.results(
-        [record], suite="krsi", outcomes={}, accel="tcg", started=started, seconds=1, exit_code=1
+        [record],
+        suite="krsi",
+        outcomes={},
+        accel="tcg",
+        cpus=2,
+        started=started,
+        seconds=1,
+        exit_code=1,
     )
     report.write(tmp_path / "results.json", content)
     assert json.loads((tmp_path / "results.json").read_text("utf-8")) == content

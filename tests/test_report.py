@@ -44,6 +44,7 @@ def test_results() -> None:
         suite="krsi",
         outcomes={"krsi": {"a": Outcome(Status.FAIL), "a/b": Outcome(Status.SKIP, "tired")}},
         accel="tcg (why)",
+        cpus=4,
         started=NOON,
         seconds=3.14159,
         exit_code=1,
@@ -58,6 +59,7 @@ def test_results() -> None:
     assert content["exit_code"] == 1
     environment = content["environment"]
     assert environment["accelerator"] == "tcg (why)"
+    assert environment["cpus"] == 4
     assert environment["variants"]["krsi"] == {
         "release": "6.12.1",
         "error": "",
@@ -77,7 +79,7 @@ def test_results() -> None:
 def test_results_of_several_rounds() -> None:
     record = replace(RECORD, earlier=({Item("lsm_x"): Verdict(Status.CRASH)},))
     content = report.results(
-        [record], suite="krsi", outcomes={}, accel="", started=NOON, seconds=1, exit_code=1
+        [record], suite="krsi", outcomes={}, accel="", cpus=2, started=NOON, seconds=1, exit_code=1
     )
     found = [(item["name"], item["round"], item["status"]) for item in content["items"]]
     assert found == [
