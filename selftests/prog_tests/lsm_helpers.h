@@ -170,4 +170,56 @@ static inline int lsm_mount(const char *fstype)
 	return mnt_fd;
 }
 
+/* Have the kernel refuse memory to this thread: objects, and pages if it can do
+ * that, too. Returns an FD, or -1 if the test is skipped.
+ */
+static inline int lsm_open_fail_nth(void)
+{
+	static const struct {
+		const char *path;
+		const char *value;
+		bool needed;
+	} settings[] = {
+		{ "/sys/kernel/debug/failslab/ignore-gfp-wait", "N", true },
+		{ "/sys/kernel/debug/failslab/verbose", "0", true },
+		{ "/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N", false },
+		{ "/sys/kernel/debug/fail_page_alloc/min-order", "0", false },
+		{ "/sys/kernel/debug/fail_page_alloc/verbose", "0", false },
+	};
+	bool done;
+	int i, fd;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++) {
+		fd = open(settings[i].path, O_WRONLY);
+		done = fd >= 0 && write(fd, settings[i].value, 1) == 1;
+		if (fd >= 0)
+			close(fd);
+		if (!done && settings[i].needed) {
+			lsm_skip("this kernel does not fail on demand (CONFIG_FAILSLAB)");
+			return -1;
+		}
+	}
+	fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (fd < 0)
+		lsm_skip("this kernel does not fail on demand (CONFIG_FAULT_INJECTION)");
+	return fd;
+}
+
+/* Let the @nth allocation from now on fail, or none if that is 0. */
+static inline bool lsm_fail_nth(int fd, int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", nth);
+
+	return pwrite(fd, text, len, 0) == len;
+}
+
+/* Was there an allocation that could fail? */
+static inline bool lsm_has_failed(int fd)
+{
+	char text[16] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 && !atoi(text);
+}
+
 #endif /* __LSM_HELPERS_H */

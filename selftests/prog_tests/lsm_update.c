@@ -402,46 +402,6 @@ out:
 	teardown();
 }
 
-/* Have the kernel refuse memory to this thread. Returns an FD, or -1. */
-static int open_fail_nth(void)
-{
-	static const char *const settings[][2] = {
-		{ "/sys/kernel/debug/failslab/ignore-gfp-wait", "N" },
-		{ "/sys/kernel/debug/failslab/verbose", "0" },
-	};
-	int i, fd;
-
-	for (i = 0; i < ARRAY_SIZE(settings); i++) {
-		fd = open(settings[i][0], O_WRONLY);
-		if (fd < 0 || write(fd, settings[i][1], 1) != 1) {
-			lsm_skip("this kernel does not fail on demand (CONFIG_FAILSLAB)");
-			close(fd);
-			return -1;
-		}
-		close(fd);
-	}
-	fd = open("/proc/thread-self/fail-nth", O_RDWR);
-	if (fd < 0)
-		lsm_skip("this kernel does not fail on demand (CONFIG_FAULT_INJECTION)");
-	return fd;
-}
-
-static bool fail_nth(int fd, int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", nth);
-
-	return pwrite(fd, text, len, 0) == len;
-}
-
-/* Was there an allocation that could fail? */
-static bool has_failed(int fd)
-{
-	char text[16] = "";
-
-	return pread(fd, text, sizeof(text) - 1, 0) > 0 && !atoi(text);
-}
-
 /* The first allocation fails, then the second, until there are no more. */
 static void update_without_memory(void)
 {
@@ -450,7 +410,7 @@ static void update_without_memory(void)
 
 	if (!setup())
 		goto out;
-	fail = open_fail_nth();
+	fail = lsm_open_fail_nth();
 	if (fail < 0)
 		goto out;
 	fd = lsm_raw_tp_open(prog_fd(A));
@@ -458,11 +418,11 @@ static void update_without_memory(void)
 	if (!ASSERT_OK_FD(fd, "attach A") || !ASSERT_OK_FD(other, "attach C"))
 		goto out;
 	for (nth = 1; nth < 100; nth++) {
-		if (!ASSERT_TRUE(fail_nth(fail, nth), "order a failure"))
+		if (!ASSERT_TRUE(lsm_fail_nth(fail, nth), "order a failure"))
 			goto out;
 		err = bpf_link_update(fd, prog_fd(B), NULL);
-		failed = has_failed(fail);
-		fail_nth(fail, 0);
+		failed = lsm_has_failed(fail);
+		lsm_fail_nth(fail, 0);
 		if (!failed)
 			break;
 		if (!err) {
@@ -499,7 +459,7 @@ static void detach_without_memory(void)
 
 	if (!setup())
 		goto out;
-	fail = open_fail_nth();
+	fail = lsm_open_fail_nth();
 	if (fail < 0)
 		goto out;
 	other = lsm_raw_tp_open(prog_fd(C));
@@ -508,11 +468,11 @@ static void detach_without_memory(void)
 	for (nth = 1; failed && nth < 100; nth++) {
 		fd = lsm_raw_tp_open(prog_fd(A));
 		if (!ASSERT_OK_FD(fd, "attach A") ||
-		    !ASSERT_TRUE(fail_nth(fail, nth), "order a failure"))
+		    !ASSERT_TRUE(lsm_fail_nth(fail, nth), "order a failure"))
 			goto out;
 		err = bpf_link_detach(fd);
-		failed = has_failed(fail);
-		fail_nth(fail, 0);
+		failed = lsm_has_failed(fail);
+		lsm_fail_nth(fail, 0);
 		ASSERT_OK(err, "detach without memory");
 		for (tries = 0; tries < 500; tries++) {
 			who = who_runs();
