@@ -37,6 +37,8 @@ _CHECKERS = {
     "CONFIG_FAILSLAB": "failslab",
 }
 _LEAK = "leak"
+#: What proves nothing and is no failure either: a list in policy/ has the reason of the second.
+_LEFT_OUT = (Status.SKIP, Status.XFAIL)
 _LEGEND = """\
 A test that counts no rounds of its own is one round in each run. Failures are tests that failed,
 crashed, hung or left no result; splats are what the kernel complained of while a test ran; leaks
@@ -128,7 +130,7 @@ class Row:
         self.leaks += kinds.count(_LEAK)
         self.splats += len(kinds) - kinds.count(_LEAK)
         self.cpus.add(cpus)
-        if status is Status.SKIP:
+        if status in _LEFT_OUT:
             self.skipped += 1
             return
         self.passed += status is Status.PASS
@@ -250,7 +252,7 @@ def page(plan: Plan, runs: Sequence[Run], digest: str) -> str:
         _table(_KERNEL_HEAD, [_kernel_line(kernel, runs) for kernel in kernels]),
         "## What each suite would catch",
         _table(("suite", "what", "tests"), [_what(suite) for suite in plan.suites]),
-        "## What was skipped",
+        "## What was skipped, or may fail",
         _table(("kernel", "test", "why"), _skips(runs)),
         "## Bugs found on the way",
         "Each was mended in the patch where it belongs.",
@@ -312,7 +314,7 @@ def _skips(runs: Sequence[Run]) -> list[Sequence[str]]:
         (run.kernel, item["name"], item["message"])
         for run in runs
         for item in run.items
-        if Status(item["status"]) is Status.SKIP
+        if Status(item["status"]) in _LEFT_OUT
     }
     return [*sorted(skipped)]
 

@@ -29,7 +29,7 @@ def test_what_tools_say() -> None:
 
 def test_what_gcc_says_of_the_stack() -> None:
     text = (
-        "/work/security/bpf/chain.c:12:5:chain_run\t64\tstatic\n"
+        "/sources/security/bpf/chain.c:12:5:chain_run\t64\tstatic\n"
         "chain.c:90:1:odd.part.0\t1032\tdynamic,bounded\nrubbish\n"
     )
     assert static.usage(text) == (
