@@ -75,6 +75,8 @@ const char *bpf_lsm_hook_refusal(int id)
 /**
  * bpf_lsm_hook_is_bool - Whether a hook returns true or false, not an error
  * @id: slot id of the hook
+ *
+ * Return: true for bool hooks, and only for them.
  */
 bool bpf_lsm_hook_is_bool(int id)
 {
@@ -98,6 +100,8 @@ bool bpf_lsm_hook_is_bool(int id)
  *
  * An object that is still being made, or is on its way out, has no reference
  * count that a program could take a reference on.
+ *
+ * Return: true if the verifier may trust the arguments.
  */
 bool bpf_lsm_hook_is_trusted(int id)
 {
@@ -129,6 +133,8 @@ bool bpf_lsm_hook_is_trusted(int id)
  * and task_getsecid_obj, which audit calls for a signal under RCU;
  * release_secctx, which netfilter queues call in softirq; inode_free_security,
  * which runs in memory reclaim, possibly with mmap_lock held.
+ *
+ * Return: true if sleepable programs may be attached.
  */
 bool bpf_lsm_hook_is_sleepable(int id)
 {
@@ -239,6 +245,8 @@ bool bpf_lsm_hook_is_sleepable(int id)
 /**
  * bpf_lsm_hook_has_locked_sock - Whether a hook's caller holds the socket lock
  * @id: slot id of the hook
+ *
+ * Return: true if every caller does.
  */
 bool bpf_lsm_hook_has_locked_sock(int id)
 {
@@ -258,6 +266,8 @@ bool bpf_lsm_hook_has_locked_sock(int id)
  * bpf_lsm_hook_has_new_sock - Whether a hook is about a socket that is so new
  * that nobody else can use it
  * @id: slot id of the hook
+ *
+ * Return: true if no lock is needed to look at the socket.
  */
 bool bpf_lsm_hook_has_new_sock(int id)
 {

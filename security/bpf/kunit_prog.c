@@ -93,6 +93,7 @@ struct bpf_lsm_member *kunit_prog_member(struct kunit *test,
  * @prog: the program, which nobody else holds
  *
  * Context: May sleep, for as long as grace periods take.
+ * Return: true if it went before this was tired of waiting.
  */
 bool kunit_prog_goes(const struct bpf_prog *prog)
 {

@@ -59,6 +59,8 @@ int bpf_lsm_verify_prog(struct bpf_verifier_log *log,
 /**
  * bpf_lsm_is_trusted - Whether a program gets trusted pointers as arguments
  * @prog: a verified LSM program, or one that is being verified
+ *
+ * Return: true if its hook's objects are fully alive.
  */
 bool bpf_lsm_is_trusted(const struct bpf_prog *prog)
 {
@@ -68,6 +70,8 @@ bool bpf_lsm_is_trusted(const struct bpf_prog *prog)
 /**
  * bpf_lsm_may_sleep - Whether a sleepable program can be attached to a hook
  * @btf_id: id of the hook's function, or of another one, in the kernel's BTF
+ *
+ * Return: true if the function is a hook's and that hook's callers may sleep.
  */
 bool bpf_lsm_may_sleep(u32 btf_id)
 {

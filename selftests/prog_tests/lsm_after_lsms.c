@@ -21,11 +21,14 @@
 /* What this test wants the kernel to be booted with. Modules that are not built
  * in are no error; of those that label objects, the first one wins.
  */
-#define KERNEL_OPTIONS "lsm=landlock,yama,loadpin,safesetid,smack,bpf loadpin.enforce=1"
+#define KERNEL_OPTIONS "lsm=lockdown,landlock,yama,loadpin,safesetid,ipe,tomoyo,smack,bpf loadpin.enforce=1"
 
 #define ID_SMACK	102
+#define ID_TOMOYO	103
 #define ID_LOADPIN	106
 #define ID_SAFESETID	107
+#define ID_LOCKDOWN	108
+#define ID_IPE		113
 
 /* A file of securityfs */
 #define UID_POLICY "safesetid/uid_allowlist_policy"
@@ -208,6 +211,33 @@ out:
 	teardown();
 }
 
+static int open_exe(int flags)
+{
+	int fd = open("/proc/self/exe", flags | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+/* All modules that can be active at once are, those without a policy among them. */
+static void all_stacked(void)
+{
+	static const __u64 ids[] = {
+		LSM_TEST_ID_YAMA, LSM_TEST_ID_LANDLOCK, ID_LOADPIN, ID_SAFESETID,
+		ID_LOCKDOWN, ID_IPE, ID_TOMOYO, ID_SMACK,
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		if (skip_unless_before_bpf(ids[i]))
+			return;
+	if (setup("inode_permission"))
+		check(open_exe, O_RDONLY, 0, "permitted by all");
+	teardown();
+}
+
 void test_lsm_after_lsms(void)
 {
 	if (test__start_subtest("loadpin"))
@@ -216,4 +246,6 @@ void test_lsm_after_lsms(void)
 		safesetid();
 	if (test__start_subtest("smack"))
 		smack();
+	if (test__start_subtest("all_stacked"))
+		all_stacked();
 }

@@ -93,19 +93,6 @@ static struct shared {
 	int mnt_fd;
 } *shared;
 
-static int set_caps(__u64 caps)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{ .effective = caps, .permitted = caps },
-		{ .effective = caps >> 32, .permitted = caps >> 32 },
-	};
-
-	return syscall(__NR_capset, &header, data);
-}
-
 static int load(enum bpf_attach_type type, int verdict, int token_fd)
 {
 	const struct bpf_insn insns[] = {
@@ -255,7 +242,7 @@ static void be(const struct subject *subject)
 	int token_fd = -1;
 
 	if (subject->where == HERE) {
-		if (set_caps(subject->caps))
+		if (lsm_set_caps(subject->caps))
 			_exit(1);
 	} else if (!enter_userns()) {
 		say(-1);

@@ -49,20 +49,6 @@ static struct lsm_caps_ext *ext;
 static int link_fd = -1;
 static int hook_id;
 
-/* Keep these capabilities and no other. */
-static int set_caps(__u64 caps)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{ .effective = caps, .permitted = caps },
-		{ .effective = caps >> 32, .permitted = caps >> 32 },
-	};
-
-	return capset(&header, data);
-}
-
 static int try_load(void)
 {
 	static const struct bpf_insn insns[] = {
@@ -153,7 +139,7 @@ static int attempt_with(__u64 caps, int (*attempt)(void))
 
 	pid = fork();
 	if (!pid) {
-		if (set_caps(caps))
+		if (lsm_set_caps(caps))
 			_exit(ECHILD);
 		fd = attempt();
 		_exit(fd < 0 ? -fd : 0);
@@ -171,8 +157,9 @@ static int attempt_in_userns(int (*attempt)(void))
 
 	pid = fork();
 	if (!pid) {
-		if (unshare(CLONE_NEWUSER) || set_caps(BIT(CAP_MAC_ADMIN) | BIT(CAP_BPF) |
-						       BIT(CAP_PERFMON) | BIT(CAP_SYS_ADMIN)))
+		if (unshare(CLONE_NEWUSER) ||
+		    lsm_set_caps(BIT(CAP_MAC_ADMIN) | BIT(CAP_BPF) | BIT(CAP_PERFMON) |
+				 BIT(CAP_SYS_ADMIN)))
 			_exit(ECHILD);
 		fd = attempt();
 		_exit(fd < 0 ? -fd : 0);
@@ -494,7 +481,7 @@ static void check_detach_by_nobody(void)
 	pid = fork();
 	if (!pid) {
 		close(go[1]);
-		if (set_caps(0) || read(go[0], &c, 1) != 1)
+		if (lsm_set_caps(0) || read(go[0], &c, 1) != 1)
 			_exit(1);
 		close(b);
 		_exit(0);

@@ -7,6 +7,7 @@
  */
 
 #include <test_progs.h>
+#include <linux/capability.h>
 #include <linux/mount.h>
 #include <sys/syscall.h>
 #include <bpf/btf.h>
@@ -136,15 +137,15 @@ static inline int lsm_raw_tp_open(int prog_fd)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Programs, and the chains that hold them, go a while after the last reference
- * to them has. Does the program with this ID, within half a minute?
+/* Programs, the chains that hold them and their maps go a while after the last
+ * reference to them has. Has what @get finds by this ID gone within half a minute?
  */
-static inline bool lsm_prog_goes(__u32 id)
+static inline bool lsm_id_goes(int (*get)(__u32 id), __u32 id)
 {
 	int tries, fd;
 
 	for (tries = 0; tries < 3000; tries++) {
-		fd = bpf_prog_get_fd_by_id(id);
+		fd = get(id);
 		if (fd == -ENOENT)
 			return true;
 		if (fd >= 0)
@@ -152,6 +153,25 @@ static inline bool lsm_prog_goes(__u32 id)
 		usleep(10 * 1000);
 	}
 	return false;
+}
+
+static inline bool lsm_prog_goes(__u32 id)
+{
+	return lsm_id_goes(bpf_prog_get_fd_by_id, id);
+}
+
+/* Keep these capabilities and no other. */
+static inline int lsm_set_caps(__u64 caps)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+		{ .effective = caps, .permitted = caps },
+		{ .effective = caps >> 32, .permitted = caps >> 32 },
+	};
+
+	return syscall(__NR_capset, &header, data);
 }
 
 /* A new instance of a filesystem, mounted nowhere: it is reached by way of the

@@ -82,6 +82,15 @@ static void check_all_gone(int nr, __u32 deny)
 	ASSERT_EQ(left, 0, "programs that are left");
 }
 
+/* One that denies stays, whatever comes and goes. Returns its ID, or 0. */
+static __u32 attach_deny(int *link)
+{
+	int fd = bpf_program__fd(skel->progs.deny);
+
+	*link = lsm_load_attach(fd, 0);
+	return ASSERT_OK_FD(*link, "attach the program that denies") ? lsm_prog_id(fd) : 0;
+}
+
 /* As many programs as there can be come and go, and one that denies stays. */
 static void detach_race(void)
 {
@@ -95,9 +104,8 @@ static void detach_race(void)
 		links[i] = -1;
 	if (!setup(nr))
 		goto out;
-	deny = lsm_prog_id(bpf_program__fd(skel->progs.deny));
-	link = lsm_load_attach(bpf_program__fd(skel->progs.deny), 0);
-	if (!ASSERT_OK_FD(link, "attach the program that denies"))
+	deny = attach_deny(&link);
+	if (!deny)
 		goto out;
 	if (lsm_load_start()) {
 		lsm_churn_start(churners, NR_CHURNERS, progs, nr, rounds(30));
@@ -570,21 +578,6 @@ static int map_id(const struct bpf_map *map)
 	return bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &len) ? -1 : info.id;
 }
 
-static bool map_goes(int id)
-{
-	int tries, fd;
-
-	for (tries = 0; tries < 3000; tries++) {
-		fd = bpf_map_get_fd_by_id(id);
-		if (fd == -ENOENT)
-			return true;
-		if (fd >= 0)
-			close(fd);
-		usleep(10 * 1000);
-	}
-	return false;
-}
-
 /* Tasks and files come and go, with values that programs keep for them, while
  * the programs do the same.
  */
@@ -632,7 +625,7 @@ static void fork_storm(void)
 	lsm_fork_storm__destroy(storm);
 	/* With tasks and files that have values still around. */
 	for (i = 0; i < ARRAY_SIZE(map_ids); i++)
-		ASSERT_TRUE(map_goes(map_ids[i]), "map and programs go");
+		ASSERT_TRUE(lsm_id_goes(bpf_map_get_fd_by_id, map_ids[i]), "map and programs go");
 out:
 	if (stop != MAP_FAILED)
 		__atomic_store_n(stop, true, __ATOMIC_RELAXED);
@@ -702,9 +695,8 @@ static void text_poke(void)
 	}
 	if (!setup(nr))
 		goto out;
-	deny = lsm_prog_id(bpf_program__fd(skel->progs.deny));
-	link = lsm_load_attach(bpf_program__fd(skel->progs.deny), 0);
-	if (!ASSERT_OK_FD(link, "attach the program that denies"))
+	deny = attach_deny(&link);
+	if (!deny)
 		goto out;
 	if (lsm_load_start()) {
 		lsm_churn_start(churners, ARRAY_SIZE(churners), progs, nr, rounds(40));

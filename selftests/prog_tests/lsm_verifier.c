@@ -234,6 +234,16 @@ static void nullable_tested(void)
 	accepted("nullable_tested");
 }
 
+/* Who holds a lock does nothing else: not call, not sleep, not return. */
+static void spin_lock(void)
+{
+	accepted("lock_unlock");
+	refused("lock_only", -EINVAL, "bpf_spin_unlock is missing");
+	refused("lock_twice", -EINVAL, "function calls are not allowed while holding a lock");
+	refused("lock_call", -EINVAL, "function calls are not allowed while holding a lock");
+	refused("lock_and_sleep", -EINVAL, "function calls are not allowed while holding a lock");
+}
+
 void test_lsm_verifier(void)
 {
 	if (test__start_subtest("non_gpl"))
@@ -258,4 +268,6 @@ void test_lsm_verifier(void)
 		nullable_untested();
 	if (test__start_subtest("nullable_tested"))
 		nullable_tested();
+	if (test__start_subtest("spin_lock"))
+		spin_lock();
 }

@@ -8,6 +8,12 @@
 char _license[] SEC("license") = "GPL";
 
 unsigned long long sink;
+const int zero;
+
+struct locked {
+	struct bpf_spin_lock lock;
+	int value;
+};
 
 SEC("?lsm/file_open")
 int BPF_PROG(read_btf_ptr, struct file *file)
@@ -113,5 +119,81 @@ int BPF_PROG(nullable_tested, struct file *file)
 {
 	if (file)
 		sink = file->f_flags;
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, struct locked);
+} locks SEC(".maps");
+
+static __always_inline struct locked *find_lock(void)
+{
+	return bpf_map_lookup_elem(&locks, &zero);
+}
+
+SEC("?lsm/file_open")
+int BPF_PROG(lock_unlock)
+{
+	struct locked *locked = find_lock();
+
+	if (!locked)
+		return 0;
+	bpf_spin_lock(&locked->lock);
+	locked->value++;
+	bpf_spin_unlock(&locked->lock);
+	return 0;
+}
+
+SEC("?lsm/file_open")
+int BPF_PROG(lock_only)
+{
+	struct locked *locked = find_lock();
+
+	if (locked)
+		bpf_spin_lock(&locked->lock);
+	return 0;
+}
+
+SEC("?lsm/file_open")
+int BPF_PROG(lock_call)
+{
+	struct locked *locked = find_lock();
+
+	if (!locked)
+		return 0;
+	bpf_spin_lock(&locked->lock);
+	sink = bpf_get_current_pid_tgid();
+	bpf_spin_unlock(&locked->lock);
+	return 0;
+}
+
+SEC("?lsm/file_open")
+int BPF_PROG(lock_twice)
+{
+	struct locked *locked = find_lock();
+
+	if (!locked)
+		return 0;
+	bpf_spin_lock(&locked->lock);
+	bpf_spin_lock(&locked->lock);
+	bpf_spin_unlock(&locked->lock);
+	return 0;
+}
+
+/* It would hold the lock while the page is fetched. */
+SEC("?lsm.s/file_open")
+int BPF_PROG(lock_and_sleep)
+{
+	struct locked *locked = find_lock();
+	char byte;
+
+	if (!locked)
+		return 0;
+	bpf_spin_lock(&locked->lock);
+	bpf_copy_from_user(&byte, sizeof(byte), NULL);
+	bpf_spin_unlock(&locked->lock);
 	return 0;
 }
