@@ -8,7 +8,8 @@
  * calls the hook or at the program itself; a kprobe in the image of a chain; a
  * tail call from one hook's program to another's, which the verifier has looked
  * at under other assumptions; a program that writes to user space though who
- * loaded it must not; NULL in place of an object that nobody told it could be.
+ * loaded it must not; NULL in place of an object that nobody told it could be; an
+ * error that has a meaning for the kernel's own functions, and that one alone.
  */
 #define _GNU_SOURCE
 #include <test_progs.h>
@@ -437,6 +438,38 @@ out:
 	teardown();
 }
 
+/* An error that sends those astray who called the hook. */
+static void internal_error(void)
+{
+	int sk[2] = { -1, -1 };
+	char byte = 1;
+
+	if (!lsm_has_chains()) {
+		lsm_skip("this kernel dies of it");
+		return;
+	}
+	if (!ASSERT_OK(load("receive"), "load") ||
+	    !ASSERT_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, sk), "socketpair") ||
+	    !ASSERT_EQ(write(sk[0], &byte, 1), 1, "write"))
+		goto out;
+	link_fd = lsm_raw_tp_open(bpf_program__fd(skel->progs.receive));
+	if (!ASSERT_OK_FD(link_fd, "attach"))
+		goto out;
+	/* The last error for user space, those of the kernel, and the first beyond. */
+	for (skel->bss->error = 511; skel->bss->error <= 531; skel->bss->error++) {
+		errno = 0;
+		ASSERT_EQ(read(sk[1], &byte, 1), lsm_enforcing() ? -1 : 1, "read");
+		if (!lsm_enforcing())
+			break;
+		ASSERT_EQ(errno, skel->bss->error == 511 || skel->bss->error == 531 ?
+			  skel->bss->error : EPERM, "what read() said");
+	}
+out:
+	close(sk[0]);
+	close(sk[1]);
+	teardown();
+}
+
 void test_lsm_bypass(void)
 {
 	if (test__start_subtest("error_injection_list"))
@@ -463,4 +496,6 @@ void test_lsm_bypass(void)
 		null_file();
 	if (test__start_subtest("null_cred"))
 		null_cred();
+	if (test__start_subtest("internal_error"))
+		internal_error();
 }

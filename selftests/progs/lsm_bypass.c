@@ -14,6 +14,7 @@ int seen_ret;
 int files;
 int no_files;
 int no_creds;
+int error;
 int sink;
 
 struct tails {
@@ -225,4 +226,14 @@ int BPF_PROG(kill_tested, struct task_struct *p, struct kernel_siginfo *info, in
 	else
 		no_creds++;
 	return -EACCES;
+}
+
+SEC("?lsm/socket_recvmsg")
+int BPF_PROG(receive, struct socket *sock, struct msghdr *msg, int size, int flags)
+{
+	int denied = error;
+
+	if (!monitored() || denied < 0 || denied > 4095)
+		return 0;
+	return -denied;
 }
