@@ -183,7 +183,7 @@ def _boot(sources: Path, out: Path) -> tuple[Outcome, Path]:
 def _report(
     outcome: Outcome, console: Path, trees: tree.Trees, started: datetime, seconds: float
 ) -> Path:
-    """Leave results.json and the console where those of other runs lie."""
+    """Leave results and the console where those of other runs lie."""
     folder = report.new_folder()
     kept = folder / f"console-{NAME}.log"
     kept.write_bytes(console.read_bytes())
@@ -197,7 +197,7 @@ def _report(
         strays=outcome.splats,
         manifest={"series": {"hash": trees.state.series, "head": trees.kernel.head}},
     )
-    content = report.results(
+    found = report.collect(
         [record],
         suite=NAME,
         outcomes={},
@@ -207,7 +207,7 @@ def _report(
         seconds=seconds,
         exit_code=0 if outcome.good else 1,
     )
-    report.write(folder / "results.json", content)
+    report.leave(folder, found)
     return kept
 
 

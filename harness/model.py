@@ -104,6 +104,23 @@ class BuildPaths:
         return self.root / "manifest.json"
 
 
+@dataclass(frozen=True)
+class Life:
+    """From when to when a machine lived.
+
+    Attributes:
+        console: the name of its kernel's log.
+        started: when it was told to boot, in seconds since the epoch.
+        ready: when it was up; 0 if it did not come up.
+        ended: when it was no more.
+    """
+
+    console: str
+    started: float
+    ready: float
+    ended: float
+
+
 class Status(Enum):
     """The verdict on one test. It starts as MISS and changes only on evidence."""
 

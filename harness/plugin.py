@@ -246,6 +246,7 @@ class Plugin:
                 strays=tuple(session.strays),
                 manifest=manifests.get(name, {}),
                 earlier=session.rounds[:-1],
+                machines=session.machines,
             )
             for name, session in self.sessions.items()
         ]

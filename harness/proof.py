@@ -5,18 +5,18 @@ results.json of runs, and from nowhere else. Reading and adding up are pure.
 """
 
 import fnmatch
-import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness import kconfig, report, series
 from harness.errors import UsageError
 from harness.model import ROOT, Status
 from harness.progress import say
+from harness.report import Result, Results
+from harness.splat import Splat
 
 SUITES = ROOT / "docs/proof.toml"
 PAGE = ROOT / "docs/PROOF.md"
@@ -96,14 +96,14 @@ class Run:
     Attributes:
         kernel: the variant.
         cpus: how many the machine had.
-        items: as they stand in the file.
+        items: what became of each test.
         strays: splats outside of any test.
     """
 
     kernel: str
     cpus: int
-    items: tuple[Mapping[str, Any], ...]
-    strays: tuple[Mapping[str, Any], ...]
+    items: tuple[Result, ...]
+    strays: tuple[Splat, ...]
 
 
 @dataclass
@@ -123,19 +123,18 @@ class Row:
     rounds: int = 0
     cpus: set[int] = field(default_factory=set)
 
-    def add(self, item: Mapping[str, Any], cpus: int) -> None:
+    def add(self, item: Result, cpus: int) -> None:
         """Count one result."""
-        status = Status(item["status"])
-        kinds = [found["kind"] for found in item["splats"]]
+        kinds = [found.kind for found in item.splats]
         self.leaks += kinds.count(_LEAK)
         self.splats += len(kinds) - kinds.count(_LEAK)
         self.cpus.add(cpus)
-        if status in _LEFT_OUT:
+        if item.status in _LEFT_OUT:
             self.skipped += 1
             return
-        self.passed += status is Status.PASS
-        self.failures += status is not Status.PASS
-        self.rounds += rounds(item["diagnostics"])
+        self.passed += item.status is Status.PASS
+        self.failures += item.status is not Status.PASS
+        self.rounds += rounds(item.diagnostics)
 
 
 def write(files: Sequence[Path] | None) -> None:
@@ -153,7 +152,7 @@ def write(files: Sequence[Path] | None) -> None:
     digest = series.digest(patches)
     runs: list[Run] = []
     for path in files or sorted(report.REPORTS.glob("2*/results.json")):
-        used, other = runs_of(load(path), digest)
+        used, other = runs_of(report.load(path), digest)
         runs += used
         if other:
             say(f"{path}: {', '.join(other)} not counted: another series, or one being edited")
@@ -178,42 +177,23 @@ def read_plan(text: str) -> Plan:
     return Plan(suites, bugs)
 
 
-def load(path: Path) -> Mapping[str, Any]:
-    """One results.json. Raises UsageError when it is none."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no results.json: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != report.SCHEMA:
-        raise UsageError(f"{path} is no results.json of schema {report.SCHEMA}")
-    return content
-
-
-def runs_of(content: Mapping[str, Any], digest: str) -> tuple[list[Run], list[str]]:
+def runs_of(found: Results, digest: str) -> tuple[list[Run], list[str]]:
     """The runs in a results.json that are of the series with this hash, and the other kernels."""
-    environment = content["environment"]
     used, other = [], []
-    for kernel, about in environment["variants"].items():
-        made = about["manifest"].get("series", {})
-        if made.get("hash") != digest or made.get("edited"):
-            other.append(kernel)
+    for kernel in found.kernels:
+        if kernel.series.get("hash") != digest or kernel.series.get("edited"):
+            other.append(kernel.variant)
             continue
-        used.append(
-            Run(
-                kernel,
-                environment.get("cpus", 2),
-                _parts([item for item in content["items"] if item["variant"] == kernel]),
-                tuple(found for found in content["strays"] if found["variant"] == kernel),
-            )
-        )
+        items = _parts(found.of(kernel.variant))
+        used.append(Run(kernel.variant, found.cpus, items, kernel.strays))
     return used, other
 
 
-def _parts(items: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+def _parts(items: Sequence[Result]) -> tuple[Result, ...]:
     """The items, but for tests that are well and have subtests: those are counted themselves."""
-    tests = {item["name"].partition("/")[0] for item in items if "/" in item["name"]}
-    well = (Status.PASS.value, Status.SKIP.value)
-    return tuple(i for i in items if i["name"] not in tests or i["status"] not in well)
+    tests = {item.test for item in items if "/" in item.name}
+    well = (Status.PASS, Status.SKIP)
+    return tuple(item for item in items if item.name not in tests or item.status not in well)
 
 
 def rounds(diagnostics: Iterable[str]) -> int:
@@ -227,7 +207,7 @@ def rows(suite: Suite, runs: Iterable[Run]) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for run in runs:
         for item in run.items:
-            if suite.has(item["name"]):
+            if suite.has(item.name):
                 found.setdefault(run.kernel, Row()).add(item, run.cpus)
     return found
 
@@ -296,7 +276,7 @@ def _suite_lines(plan: Plan, runs: Sequence[Run]) -> list[Sequence[str]]:
 def _kernel_line(kernel: str, runs: Sequence[Run]) -> Sequence[str]:
     mine = [run for run in runs if run.kernel == kernel]
     total = rows(Suite("all", "", ("*", "*/*")), mine).get(kernel, Row())
-    kinds = [found["kind"] for run in mine for found in run.strays]
+    kinds = [found.kind for run in mine for found in run.strays]
     found = kinds.count(_LEAK) + total.leaks
     leaks = str(found) if "kmemleak" in checkers(kernel) else "not looked for"
     figures = (len(mine), total.passed, total.skipped, total.failures, total.splats)
@@ -311,10 +291,10 @@ def _what(suite: Suite) -> Sequence[str]:
 def _skips(runs: Sequence[Run]) -> list[Sequence[str]]:
     """Each skip once, with its reason."""
     skipped = {
-        (run.kernel, item["name"], item["message"])
+        (run.kernel, item.name, item.message)
         for run in runs
         for item in run.items
-        if Status(item["status"]) in _LEFT_OUT
+        if item.status in _LEFT_OUT
     }
     return [*sorted(skipped)]
 

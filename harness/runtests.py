@@ -260,7 +260,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         infra=any(record.error for record in records),
         strays=flaky or any(record.strays for record in records),
     )
-    content = report.results(
+    found = report.collect(
         records,
         suite=suite.name,
         outcomes=suite.outcomes(),
@@ -270,7 +270,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         seconds=time.monotonic() - begin,
         exit_code=code,
     )
-    report.write(settings.reports / "results.json", content)
+    report.leave(settings.reports, found)
     print("\n".join(suite.conclude(settings.reports)), flush=True)
     for name, history in histories.items() if options.repeat > 1 else ():
         print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness import files, ktap, splat, verdict
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
-from harness.model import BuildPaths, Status, Variant
+from harness.model import BuildPaths, Life, Status, Variant
 from harness.selftests import Item, Selftest, patterns
 from harness.splat import Splat
 from harness.verdict import Ending, Evidence, KnownFailure, Verdict
@@ -308,6 +308,7 @@ class VariantSession:
         self.notes: list[str] = []
         self.strays: tuple[splat.Splat, ...] = ()
         self.consoles: list[Path] = []
+        self._machines: list[Vm] = []
         self._kernel = variant
         self._paths = paths
         self._tests = {test.name: test for test in tests}
@@ -328,6 +329,11 @@ class VariantSession:
         self._last = ""
         self._since = 0.0
         self._log_seen = 0
+
+    @property
+    def machines(self) -> tuple[Life, ...]:
+        """From when to when each machine lived."""
+        return tuple(vm.life for vm in self._machines)
 
     def complete(self) -> dict[Item, Verdict]:
         """Every verdict that has been reached, and MISS for every item that has none."""
@@ -516,6 +522,7 @@ class VariantSession:
             verdict.trimmed(reached.details),
             tuple(self._resolve(_trimmed(each)) for each in reached.splats[:_MAX_SPLATS]),
             round(seconds, 3),
+            round(time.time() - seconds, 3),
         )
         reached = self._judge(item, reached, self._runs.get(item.test, ()))
         self._verdicts[item] = reached
@@ -552,6 +559,7 @@ class VariantSession:
             options=options,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
+        self._machines.append(vm)
         try:
             vm.__enter__()
         finally:

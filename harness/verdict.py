@@ -27,7 +27,7 @@ _MAX_WIDTH = 4096
 _MAX_QUOTED = 200
 _FAREWELL = re.compile(r"reboot: |sysrq: Resetting")
 
-_WORST_FIRST = (
+WORST_FIRST = (
     Status.CRASH,
     Status.HANG,
     Status.FLOOD,
@@ -38,6 +38,7 @@ _WORST_FIRST = (
     Status.PASS,
     Status.SKIP,
 )
+"""All verdicts, so that of several the first one is told."""
 
 
 class Ending(Enum):
@@ -60,6 +61,7 @@ class Verdict:
         details: what the test printed.
         splats: what the kernel printed meanwhile.
         seconds: from the previous item's end to this one's.
+        started: when, in seconds since the epoch; 0 if nobody knows.
     """
 
     status: Status
@@ -67,6 +69,7 @@ class Verdict:
     details: tuple[str, ...] = ()
     splats: tuple[Splat, ...] = ()
     seconds: float = 0.0
+    started: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def to_be_continued(evidence: Evidence, item: Item) -> bool:
 def of_test(runs: Sequence[Evidence]) -> Verdict:
     """The verdict on a test as a whole, which may have needed several runs: the worst of them."""
     verdicts = [_of_run(run) for run in runs]
-    return min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.status))
+    return min(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.status))
 
 
 def failed_subtests(runs: Sequence[Evidence]) -> tuple[str, ...]:

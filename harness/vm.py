@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from harness import console, proc
 from harness.console import Channel, GuestGoneError, Marker
 from harness.errors import InfraError
-from harness.model import ROOT
+from harness.model import ROOT, Life
 
 Accel = Literal["kvm", "tcg"]
 
@@ -198,6 +198,7 @@ class Vm:
         self.deadlines = deadlines
         self.notes: list[str] = []
         self.release = ""
+        self._started = self._up = self._ended = 0.0
         self._ready = Marker.new()
         self._argv = argv(vng, machine, self._ready)
         self._child: Any = None
@@ -206,6 +207,7 @@ class Vm:
     def __enter__(self) -> Self:
         """Boot. Raises BootError that says how far it came."""
         self.machine.console.touch()
+        self._started = time.time()
         self._child = console.spawn(self._argv, environment(self.machine.share), str(ROOT))
         self._child.delaybeforesend = None
         self.channel = Channel(self._child)
@@ -214,6 +216,7 @@ class Vm:
         except BaseException:
             self.end(kill=True)
             raise
+        self._up = time.time()
         return self
 
     def _await_ready(self) -> None:
@@ -242,6 +245,12 @@ class Vm:
         self.end(kill=kind is not None)
 
     @property
+    def life(self) -> Life:
+        """From when to when it lived; a machine that has not ended yet does so now."""
+        ended = self._ended or time.time()
+        return Life(self.machine.console.name, self._started, self._up, ended)
+
+    @property
     def alive(self) -> bool:
         """Whether the machine's process still runs."""
         return self._child is not None and bool(self._child.isalive())
@@ -258,6 +267,7 @@ class Vm:
             self._power_off()
         self._escalate()
         self._child.close(force=True)
+        self._ended = time.time()
 
     def _power_off(self) -> None:
         try:

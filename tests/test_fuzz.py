@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kcidb_io.schema import LATEST
 
 from harness import boot, check, files, kconfig, ktap, plugin, report, selftests, series, splat
 from harness import verdict as judge
@@ -373,19 +374,19 @@ def test_results_are_read_back(tmp_path: Path, verdict: Verdict) -> None:
         strays=verdict.splats,
         manifest={},
     )
-    started = datetime(2026, 1, 1, tzinfo=UTC)
-    content = report.results(
+    found = report.collect(
         [record],
         suite="krsi",
         outcomes={},
         accel="tcg",
         cpus=2,
-        started=started,
+        started=datetime(2026, 1, 1, tzinfo=UTC),
         seconds=1,
         exit_code=1,
     )
-    report.write(tmp_path / "results.json", content)
-    assert json.loads((tmp_path / "results.json").read_text("utf-8")) == content
+    report.leave(tmp_path, found)
+    assert report.load(tmp_path) == found
+    LATEST.validate(json.loads((tmp_path / "results.json").read_text("utf-8")))
 
 
 class Told:

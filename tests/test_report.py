@@ -1,19 +1,14 @@
-"""What is left behind: results.json, folders, traces with places."""
+"""What a run leaves behind: its folder, and traces with places."""
 
 import json
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from harness import report
-from harness.model import BuildPaths, Status
-from harness.parity import Outcome
-from harness.report import VariantRecord
-from harness.selftests import Item
+from harness.model import BuildPaths
 from harness.splat import Frame, Splat
-from harness.verdict import Verdict
 
 SPLAT = Splat(
     "warning",
@@ -22,71 +17,6 @@ SPLAT = Splat(
     7,
     ("WARNING: x", "RIP: 0010:foo+0x12/0x60", " ? bar+0x1/0x2", " bar+0x10/0x20", " zip+0x1/0x2"),
 )
-RECORD = VariantRecord(
-    name="krsi",
-    release="6.12.1",
-    error="",
-    notes=("slow",),
-    consoles=(Path("/r/console-krsi.log"),),
-    verdicts={
-        Item("lsm_x", "a"): Verdict(Status.SPLAT, "why", ("said",), (SPLAT,), 1.5),
-        Item("lsm_x"): Verdict(Status.PASS),
-    },
-    strays=(replace(SPLAT, section="boot"),),
-    manifest={"series": "abc"},
-)
-NOON = datetime(2026, 1, 2, 12, 0, tzinfo=timezone(timedelta(hours=1)))
-
-
-def test_results() -> None:
-    content = report.results(
-        [RECORD],
-        suite="krsi",
-        outcomes={"krsi": {"a": Outcome(Status.FAIL), "a/b": Outcome(Status.SKIP, "tired")}},
-        accel="tcg (why)",
-        cpus=4,
-        started=NOON,
-        seconds=3.14159,
-        exit_code=1,
-    )
-    content = json.loads(json.dumps(content))
-    assert content["schema"] == report.SCHEMA
-    assert content["suite"] == "krsi"
-    assert content["subtests"] == [
-        {"name": "a/b", "variant": "krsi", "status": "skip", "why": "tired"}
-    ]
-    assert content["started"] == "2026-01-02T11:00:00+00:00"
-    assert content["exit_code"] == 1
-    environment = content["environment"]
-    assert environment["accelerator"] == "tcg (why)"
-    assert environment["cpus"] == 4
-    assert environment["variants"]["krsi"] == {
-        "release": "6.12.1",
-        "error": "",
-        "notes": ["slow"],
-        "consoles": ["console-krsi.log"],
-        "manifest": {"series": "abc"},
-    }
-    first, second = content["items"]
-    assert (first["round"], second["round"]) == (1, 1)
-    assert (first["name"], first["variant"], first["status"]) == ("lsm_x/a", "krsi", "splat")
-    assert (first["seconds"], first["message"], first["diagnostics"]) == (1.5, "why", ["said"])
-    assert first["splats"][0]["lines"][0] == "WARNING: x"
-    assert (second["name"], second["status"], second["splats"]) == ("lsm_x", "pass", [])
-    assert content["strays"][0]["section"] == "boot"
-
-
-def test_results_of_several_rounds() -> None:
-    record = replace(RECORD, earlier=({Item("lsm_x"): Verdict(Status.CRASH)},))
-    content = report.results(
-        [record], suite="krsi", outcomes={}, accel="", cpus=2, started=NOON, seconds=1, exit_code=1
-    )
-    found = [(item["name"], item["round"], item["status"]) for item in content["items"]]
-    assert found == [
-        ("lsm_x", 1, "crash"),
-        ("lsm_x/a", 2, "splat"),
-        ("lsm_x", 2, "pass"),
-    ]
 
 
 def test_write_leaves_no_partial_file(tmp_path: Path) -> None:

@@ -5,20 +5,19 @@ tests break everything but the boot, one in which they hang, one in which machin
 and one without a fault. Only where something hangs is a deadline short: others are on a busy host.
 """
 
-import json
 import re
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import replay
 from cases import CASES, HANGING, UNBOOTABLE, WHOLE
-from harness import proc
-from harness.model import ROOT
+from harness import proc, report
+from harness.model import ROOT, Status
+from harness.report import Result, Results
 
 pytestmark = pytest.mark.vm
 
@@ -42,26 +41,25 @@ class Run:
         code: its exit status.
         output: what it printed.
         folder: its report.
-        results: results.json.
+        results: what results.json says.
         golden: what each run of a test has left, see front.py.
     """
 
     code: int
     output: str
     folder: Path
-    results: dict[str, Any]
+    results: Results
     golden: Path
 
     @property
-    def items(self) -> dict[str, dict[str, Any]]:
+    def items(self) -> dict[str, Result]:
         """The verdicts by name."""
-        return {item["name"]: item for item in self.results["items"]}
+        return {item.name: item for item in self.results.items}
 
     @property
-    def consoles(self) -> list[str]:
+    def consoles(self) -> tuple[str, ...]:
         """The kernels' logs, by their names in `folder`."""
-        names: list[str] = self.results["environment"]["variants"]["krsi"]["consoles"]
-        return names
+        return self.results.kernels[0].consoles
 
     @property
     def peak(self) -> int:
@@ -84,8 +82,7 @@ def run(base: Path, *names: str, boot: float = 120, test: float = 120) -> Run:
     match = re.search(r"^report: (\S+)$", output, re.MULTILINE)
     assert match, output
     folder = ROOT / match[1]
-    results = json.loads((folder / "results.json").read_text("utf-8"))
-    return Run(done.returncode, output, folder, results, base / "golden")
+    return Run(done.returncode, output, folder, report.load(folder), base / "golden")
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +115,8 @@ def check(case: str, found: Run) -> None:
     for subtest, expected in CASES[case].expected.items():
         item = found.items[f"{case}/{subtest}" if subtest else case]
         allowed = expected if isinstance(expected, tuple) else (expected,)
-        assert item["status"] in [status.value for status in allowed], item
-    assert CASES[case].message in found.items[case]["message"]
+        assert item.status in allowed, item
+    assert CASES[case].message in found.items[case].message
 
 
 @pytest.mark.parametrize("case", [name for name in CASES if name not in (*UNBOOTABLE, *HANGING)])
@@ -141,19 +138,19 @@ def test_exit_status(broken: Run, hanging: Run, unbootable: Run, fine: Run) -> N
     codes = (fine.code, broken.code, hanging.code, unbootable.code)
     assert codes == (0, 1, 1, 4)
     for each in broken, hanging, unbootable, fine:
-        assert each.results["exit_code"] == each.code
+        assert each.results.exit_code == each.code
 
 
 def test_an_oops_after_its_test_has_passed_is_not_lost(broken: Run) -> None:
     late = broken.items["late"]
-    charged = [*broken.items["innocent"]["splats"], *broken.results["strays"]]
-    assert late["status"] == "pass"
-    assert any("NULL pointer" in each["title"] for each in charged)
+    charged = [*broken.items["innocent"].splats, *broken.results.kernels[0].strays]
+    assert late.status is Status.PASS
+    assert any("NULL pointer" in each.title for each in charged)
 
 
 def test_nothing_but_what_is_broken_is_charged(fine: Run) -> None:
-    assert fine.results["strays"] == []
-    assert fine.results["environment"]["variants"]["krsi"]["error"] == ""
+    assert fine.results.kernels[0].strays == ()
+    assert fine.results.kernels[0].error == ""
 
 
 def test_logs_are_kept_and_named(broken: Run, hanging: Run, unbootable: Run) -> None:
@@ -163,7 +160,7 @@ def test_logs_are_kept_and_named(broken: Run, hanging: Run, unbootable: Run) -> 
             line.partition("the kernel's log: ")[2]
             for name, item in found.items.items()
             if name.startswith(f"{case}/")
-            for line in item["diagnostics"]
+            for line in item.diagnostics
             if "the kernel's log: " in line
         }
         assert Path(path).stat().st_size
@@ -196,7 +193,7 @@ def test_what_was_recorded_leads_to_the_same_verdicts(broken: Run, hanging: Run)
             after = replay.verdicts(replay.evidence(folder))
             for name, (status, _) in after["verdicts"].items():
                 if "/" in name and name not in (*after["continued"], *_BY_CHANCE):
-                    assert found.items[name]["status"] == status, folder
+                    assert found.items[name].status.value == status, folder
 
 
 def test_record(broken: Run, hanging: Run, unbootable: Run, pytestconfig: pytest.Config) -> None:
