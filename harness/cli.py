@@ -28,6 +28,7 @@ from harness.errors import KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
 from harness.progress import say
+from harness.report import commands as report_commands
 
 INTERRUPTED = 130
 _BUILD = ROOT / "build"
@@ -196,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
             help="a Linux 6.12 as folder, tarball or git tree; default: Debian's package",
         )
     _add_bench(commands)
+    report_commands.add(commands)
     patches = commands.add_parser(
         "patches",
         help="export build/tree's commits to kernel-patches/ and refresh the views",

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from harness import accel, proc, report, rounds, selftests, suites, vm
 from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
+from harness.report import options as report_options
+from harness.report import shards
+from harness.report.results import Shard
 from harness.selftests import Item
 from harness.session import Settings, VariantSession, test_environment
 from harness.splat import load_policy
@@ -59,6 +62,7 @@ class Options:
     cpus: int = vm.DEFAULT_CPUS
     repeat: int = 1
     until_fail: bool = False
+    wishes: report_options.Wishes = field(default_factory=report_options.Wishes)
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -110,6 +114,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--shell", action="store_true", help="a root shell in the machine instead of tests"
     )
+    report_options.add(parser)
     args = parser.parse_args(argv)
     if args.timeout is not None and args.timeout <= 0:
         parser.error("--timeout must be more than 0 seconds")
@@ -133,6 +138,7 @@ def parse(argv: Sequence[str]) -> Options:
         cpus=args.cpus,
         repeat=repeat,
         until_fail=args.until_fail,
+        wishes=report_options.read(args),
     )
 
 
@@ -188,10 +194,14 @@ def main(argv: Sequence[str]) -> int:
         variant: selftests.choose(suite.tests, options.names)
         for variant in suite.order(options.variants)
     }
+    shard = None
+    if options.wishes.shard is not None:
+        items, shard = shards.take(items, *options.wishes.shard)
+        print(shards.says(items, shard), file=sys.stderr, flush=True)
     if options.list_only:
         plugin = Plugin(items, suite.tests, None)
         return _nothing_matched(options, _pytest(options, None, plugin))
-    return test(options, suite, items)
+    return test(options, suite, items, shard)
 
 
 def _pytest(options: Options, folder: Path | None, plugin: Plugin) -> int:
@@ -205,8 +215,13 @@ def _nothing_matched(options: Options, answer: int) -> int:
     return code
 
 
-def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...]]) -> int:
-    """Run the items and leave a report. Returns the exit status."""
+def test(
+    options: Options,
+    suite: suites.Suite,
+    items: dict[str, tuple[Item, ...]],
+    shard: Shard | None,
+) -> int:
+    """Run the items, which may be a `shard` of more, and leave a report; returns the status."""
     started = datetime.now(UTC)
     begin = time.monotonic()
     paths = {variant: BuildPaths.of(variant) for variant in items}
@@ -269,6 +284,7 @@ def test(options: Options, suite: suites.Suite, items: dict[str, tuple[Item, ...
         started=started,
         seconds=time.monotonic() - begin,
         exit_code=code,
+        shard=shard,
     )
     report.leave(settings.reports, found)
     print("\n".join(suite.conclude(settings.reports)), flush=True)

@@ -13,6 +13,8 @@ from harness.report.folder import write
 from harness.report.results import Results
 
 NAME = "results.json"
+#: What `leave` makes.
+MADE = (NAME, "junit.xml", "results.ktap", "report.html")
 _PATCHES = ROOT / "kernel-patches"
 _NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, StopIteration)
 
