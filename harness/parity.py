@@ -83,7 +83,13 @@ def outcomes(item: Item, reached: Verdict, runs: Sequence[Evidence]) -> Column:
 
 
 def judge(
-    item: Item, reached: Verdict, seen: Column, baseline: Column, reasons: Mapping[str, str]
+    item: Item,
+    reached: Verdict,
+    seen: Column,
+    baseline: Column,
+    reasons: Mapping[str, str],
+    *,
+    lapsed: Mapping[str, str] | None = None,
 ) -> Verdict:
     """The verdict on a test in view of the baseline and of the policy.
 
@@ -93,6 +99,7 @@ def judge(
         seen: the outcomes of the test and its subtests.
         baseline: their outcomes on `upstream`; empty where there is nothing to compare with.
         reasons: the policy's entries for this kernel and this test, by name.
+        lapsed: what is to be said of those that have expired.
 
     Returns:
         FAIL for every deviation from baseline and policy, XFAIL where the policy has a reason for
@@ -106,10 +113,13 @@ def judge(
     excused = [name for name in failed if name in reasons and seen[name].status is Status.FAIL]
     lost = [name for name in _lost(baseline, seen) if name not in reasons]
     unexplained = [name for name in failed if name not in (*excused, *lost)]
-    stale = [name for name in reasons if _status(seen, name) in (None, Status.PASS)]
+    expired = lapsed or {}
+    listed = (*reasons, *expired)
+    stale = [name for name in listed if _status(seen, name) in (None, Status.PASS)]
     problems = [
         *_say(f"passes on {BASE}, not here", lost),
         *_say("fails without a reason in " + POLICY, unexplained),
+        *dict.fromkeys(expired[name] for name in (*lost, *unexplained) if name in expired),
         *_say(f"listed in {POLICY} and does not fail", stale),
     ]
     whys = tuple(f"{name}: {seen[name].why}" for name in failed if name != item.test)
@@ -164,15 +174,22 @@ class Comparison:
         seen = outcomes(item, reached, runs)
         baseline = self._of_test(BASE, item.test) if variant != BASE else {}
         self.columns.setdefault(variant, {}).update(seen)
-        return judge(item, reached, seen, baseline, self.reasons(variant, item.test))
+        entries = self._entries(variant, item.test)
+        lapsed = {entry.name: entry.lapsed for entry in entries if entry.lapsed}
+        return judge(item, reached, seen, baseline, self.reasons(variant, item.test), lapsed=lapsed)
 
     def reasons(self, variant: str, test: str) -> dict[str, str]:
         """What may fail of a test on a kernel."""
-        return {
-            entry.name: entry.reason
+        entries = self._entries(variant, test)
+        return {entry.name: entry.reason for entry in entries if not entry.lapsed}
+
+    def _entries(self, variant: str, test: str) -> tuple[KnownFailure, ...]:
+        """What the policy says of a test on a kernel."""
+        return tuple(
+            entry
             for entry in self.known
             if entry.variant in (ANY, variant) and entry.name.partition("/")[0] == test
-        }
+        )
 
     def _of_test(self, variant: str, test: str) -> Column:
         return {

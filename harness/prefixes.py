@@ -32,6 +32,7 @@ from harness import (
     kconfig,
     kmake,
     packages,
+    policy,
     report,
     selftests,
     source,
@@ -601,7 +602,7 @@ def lsm_faults(said: str, *, present: bool) -> tuple[str, ...]:
 
 def _known() -> tuple[verdict.KnownFailure, ...]:
     path = POLICY / "known-failures.txt"
-    return verdict.parse_known(path.read_text(encoding="utf-8"), str(path))
+    return verdict.parse_known(path.read_text(encoding="utf-8"), str(path), policy.today())
 
 
 def _load(path: Path) -> dict[str, Result]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import accel, proc, report, rounds, selftests, suites, vm
+from harness import accel, policy, proc, report, rounds, selftests, suites, vm
 from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
@@ -235,7 +235,7 @@ def test(
         accel=answer.accel,
         deadlines=vm.Deadlines.for_accel(answer.accel, options.timeout),
         policy=load_policy(POLICY),
-        known=parse_known(known.read_text("utf-8", "replace"), str(known)),
+        known=parse_known(known.read_text("utf-8", "replace"), str(known), policy.today()),
         reports=report.new_folder(),
         environment=test_environment(os.environ),
         cpus=options.cpus,

@@ -8,14 +8,18 @@ policy/splat-allow.txt. The log is divided into sections by lines that the harne
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
+from harness import policy
 from harness.errors import UsageError
 
 BOOT = ""
 """The section before the first test."""
 
+_FORM = "kind: regular expression"
+_ALLOW_FORM = "kind until YYYY-MM-DD: regular expression"
 _MAX_LINES = 200
 _MAX_LINE = 4096
 _STAMPED = re.compile(r"(?<=.)(?=\[ *\d+\.\d{6}\])")
@@ -39,10 +43,15 @@ _STACK_END = re.compile(r"\s*</TASK>")
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of a policy file: a splat of `kind` is a line in which `pattern` is found."""
+    """One line of a policy file: a splat of `kind` is a line in which `pattern` is found.
+
+    Attributes:
+        lapsed: "" while the line counts, afterwards a sentence that says so.
+    """
 
     kind: str
     pattern: re.Pattern[str]
+    lapsed: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,18 +109,32 @@ def parse_rules(text: str, source: str) -> tuple[Rule, ...]:
 
     Raises UsageError that names `source` and the line when one cannot be read.
     """
+    return tuple(_rule(entry) for entry in policy.entries(text, source, _FORM))
+
+
+def parse_allowed(text: str, source: str, today: date) -> tuple[Rule, ...]:
+    """Read "kind until YYYY-MM-DD: regular expression" lines, as they count `today`.
+
+    Raises:
+        UsageError: one is malformed, says not until when, or has no reason above it.
+    """
     rules = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        kind, colon, pattern = line.partition(":")
-        if not colon or not kind.strip() or not pattern.strip():
-            raise UsageError(f"{source}:{number}: expected 'kind: regular expression'")
-        try:
-            rules.append(Rule(kind.strip(), re.compile(pattern.strip())))
-        except re.error as error:
-            raise UsageError(f"{source}:{number}: bad regular expression: {error}") from error
+    for entry in policy.entries(text, source, _ALLOW_FORM):
+        until = policy.expiry(entry)
+        if not entry.comment:
+            raise UsageError(f"{entry.where}: say in a comment right above why it is harmless")
+        lapsed = f"{entry.where} has expired on {until}: {entry.comment}" if until < today else ""
+        rules.append(replace(_rule(entry), lapsed=lapsed))
     return tuple(rules)
+
+
+def _rule(entry: policy.Entry) -> Rule:
+    if len(entry.words) != 1:
+        raise UsageError(f"{entry.where}: expected '{_FORM}'")
+    try:
+        return Rule(entry.words[0], re.compile(entry.text))
+    except re.error as error:
+        raise UsageError(f"{entry.where}: bad regular expression: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -122,24 +145,26 @@ class Policy:
     allow: tuple[Rule, ...]
 
 
-def load_policy(folder: Path) -> Policy:
-    """Read splat-deny.txt and splat-allow.txt.
+def load_policy(folder: Path, today: date | None = None) -> Policy:
+    """Read splat-deny.txt and splat-allow.txt, as they count `today`.
 
     Raises UsageError when one cannot be read: a scan without them would pass everything.
     """
-    parts = []
-    for name in ("splat-deny.txt", "splat-allow.txt"):
-        path = folder / name
-        try:
-            parts.append(parse_rules(path.read_text("utf-8", "replace"), str(path)))
-        except OSError as error:
-            raise UsageError(f"cannot read the splat policy {path}: {error.strerror}") from error
-    deny, allow = parts
+    deny = parse_rules(*_read(folder / "splat-deny.txt"))
+    allow = parse_allowed(*_read(folder / "splat-allow.txt"), today or policy.today())
     if not deny:
         raise UsageError(
             f"{folder / 'splat-deny.txt'} holds no rule: nothing would count as a splat"
         )
     return Policy(deny, allow)
+
+
+def _read(path: Path) -> tuple[str, str]:
+    """The text of a policy file, and its name."""
+    try:
+        return path.read_text("utf-8", "replace"), str(path)
+    except OSError as error:
+        raise UsageError(f"cannot read the splat policy {path}: {error.strerror}") from error
 
 
 def strip_stamp(line: str) -> str:
@@ -193,8 +218,8 @@ def _sections(lines: Sequence[str], first: str) -> list[str]:
     return result
 
 
-def scan(log: str, policy: Policy, section: str = BOOT) -> tuple[Splat, ...]:
-    """Every splat in `log` that policy does not allow, in order of appearance.
+def scan(log: str, rules: Policy, section: str = BOOT) -> tuple[Splat, ...]:
+    """Every splat in `log` that the rules do not allow, in order of appearance.
 
     `section` is the test that the lines before the first marker are charged to.
     """
@@ -204,17 +229,20 @@ def scan(log: str, policy: Policy, section: str = BOOT) -> tuple[Splat, ...]:
     found = []
     index = 0
     while index < len(lines):
-        rule = _first(policy.deny, lines[index])
+        rule = _first(rules.deny, lines[index])
         if rule is None:
             index += 1
             continue
         start = index - 1 if index and _CUT_HERE.match(lines[index - 1]) else index
-        stop = _end_of(lines, index, rule, policy.deny)
+        stop = _end_of(lines, index, rule, rules.deny)
         splat = Splat(
             rule.kind, lines[index], where[index], numbered[start][0], tuple(lines[start:stop])
         )
-        if not _allowed(splat, policy.allow):
+        rule_for_it = _forgiving(splat, rules.allow)
+        if rule_for_it is None:
             found.append(splat)
+        elif rule_for_it.lapsed:
+            found.append(replace(splat, lines=(*splat.lines, rule_for_it.lapsed)))
         index = max(stop, index + 1)
     return tuple(found)
 
@@ -223,12 +251,15 @@ def _first(rules: Iterable[Rule], line: str) -> Rule | None:
     return next((rule for rule in rules if rule.pattern.search(line)), None)
 
 
-def _allowed(splat: Splat, allow: Iterable[Rule]) -> bool:
-    """A rule forgives splats of its kind ("any": of every kind) in whose lines it is found."""
-    return any(
-        rule.kind in ("any", splat.kind) and any(rule.pattern.search(line) for line in splat.lines)
+def _forgiving(splat: Splat, allow: Iterable[Rule]) -> Rule | None:
+    """The rule that forgives a splat of its kind ("any": of every kind); one that counts first."""
+    forgive = [
+        rule
         for rule in allow
-    )
+        if rule.kind in ("any", splat.kind)
+        and any(rule.pattern.search(line) for line in splat.lines)
+    ]
+    return min(forgive, key=lambda rule: bool(rule.lapsed), default=None)
 
 
 def _end_of(lines: Sequence[str], start: int, rule: Rule, deny: Iterable[Rule]) -> int:

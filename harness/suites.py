@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from harness import clients, parity, selftests, upstream, upstream_client
+from harness import clients, parity, policy, selftests, upstream, upstream_client
 from harness.errors import BuildError
 from harness.model import ROOT, BuildPaths
 from harness.progress import say
@@ -107,7 +107,9 @@ class Upstream:
         """Look which tests there are, and what the policy says."""
         self._suite = upstream.discover(upstream_client.sources())
         self.tests = self._suite.tests
-        known = parse_known((ROOT / parity.POLICY).read_text("utf-8"), parity.POLICY)
+        known = parse_known(
+            (ROOT / parity.POLICY).read_text("utf-8"), parity.POLICY, policy.today()
+        )
         parity.check(known, self.tests)
         self._comparison = parity.Comparison(known)
 

@@ -6,11 +6,12 @@ log that is silent about it up to the next marker.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from enum import Enum
 from functools import cached_property
 
-from harness import ktap, splat
+from harness import ktap, policy, splat
 from harness.errors import UsageError
 from harness.model import Status
 from harness.selftests import Item, Selftest
@@ -25,6 +26,7 @@ _NO_REPORT = ktap.parse("")
 _MAX_DETAILS = 1000
 _MAX_WIDTH = 4096
 _MAX_QUOTED = 200
+_KNOWN_FORM = "VARIANT NAME until YYYY-MM-DD: reason"
 _FAREWELL = re.compile(r"reboot: |sysrq: Resetting")
 
 WORST_FIRST = (
@@ -338,35 +340,52 @@ def _output(evidence: Evidence) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """A line of policy/known-failures.txt."""
+    """A line of policy/known-failures.txt or policy/parity.txt.
+
+    Attributes:
+        variant: on which kernel, or ANY.
+        name: NAME or NAME/SUBTEST.
+        reason: why it may fail.
+        lapsed: "" while the line counts, afterwards a sentence that says so.
+    """
 
     variant: str
     name: str
     reason: str
+    lapsed: str = ""
+
+    def means(self, variant: str, name: str) -> bool:
+        """Whether it speaks of an item on a kernel."""
+        return self.variant in (ANY, variant) and self.name == name
 
 
-def parse_known(text: str, source: str) -> tuple[KnownFailure, ...]:
-    """Read "VARIANT NAME: reason" lines. Raises UsageError that names `source` and the line."""
+def parse_known(text: str, source: str, today: date) -> tuple[KnownFailure, ...]:
+    """Read "VARIANT NAME until YYYY-MM-DD: reason" lines, as they count `today`.
+
+    Raises:
+        UsageError: one is malformed, or says not until when; it names `source` and the line.
+    """
     known = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        where, colon, reason = line.partition(":")
-        words = where.split()
-        if not colon or len(words) != 2 or not reason.strip():
-            raise UsageError(f"{source}:{number}: expected 'VARIANT NAME: reason'")
-        known.append(KnownFailure(words[0], words[1], reason.strip()))
+    for entry in policy.entries(text, source, _KNOWN_FORM):
+        if len(entry.words) != 2:
+            raise UsageError(f"{entry.where}: expected '{_KNOWN_FORM}'")
+        until = policy.expiry(entry)
+        lapsed = f"{entry.where} has expired on {until}: {entry.text}" if until < today else ""
+        known.append(KnownFailure(*entry.words, entry.text, lapsed))
     return tuple(known)
 
 
 def excuse(verdict: Verdict, variant: str, item: Item, known: Sequence[KnownFailure]) -> Verdict:
     """Apply the list of known failures: a failure is expected, and a pass is not."""
     for entry in known:
-        if entry.variant in (ANY, variant) and entry.name == item.name:
-            if verdict.status is Status.FAIL:
-                message = f"{entry.reason} ({verdict.message})"
-                return Verdict(Status.XFAIL, message, verdict.details, seconds=verdict.seconds)
-            if verdict.status is Status.PASS:
-                message = "passes although policy/known-failures.txt lists it: remove the line"
-                return Verdict(Status.FAIL, message, verdict.details, seconds=verdict.seconds)
+        if not entry.means(variant, item.name):
+            continue
+        if verdict.status is Status.FAIL and entry.lapsed:
+            return replace(verdict, message=f"{verdict.message} ({entry.lapsed})")
+        if verdict.status is Status.FAIL:
+            message = f"{entry.reason} ({verdict.message})"
+            return replace(verdict, status=Status.XFAIL, message=message)
+        if verdict.status is Status.PASS:
+            message = "passes although policy/known-failures.txt lists it: remove the line"
+            return replace(verdict, status=Status.FAIL, message=message)
     return verdict

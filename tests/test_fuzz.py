@@ -5,7 +5,7 @@ The examples are the same on every run.
 
 import contextlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -263,7 +263,9 @@ def test_policies_take_any_text(text: str) -> None:
     with contextlib.suppress(UsageError):
         splat.parse_rules(text, "x")
     with contextlib.suppress(UsageError):
-        judge.parse_known(text, "x")
+        splat.parse_allowed(text, "x", date(2026, 1, 1))
+    with contextlib.suppress(UsageError):
+        judge.parse_known(text, "x", date(2026, 1, 1))
 
 
 @fuzz

@@ -1,5 +1,7 @@
 """The comparison of kernels: what is a difference, what the policy excuses, what it must not."""
 
+from datetime import date
+
 import pytest
 
 from harness import ktap, parity
@@ -28,8 +30,12 @@ GOOD = run("ok 1 a", "ok 2 b")
 BAD = run("ok 1 a", "# f:FAIL:x", "not ok 2 b", last="not ok 1 t")
 
 
-def known(*entries: str) -> tuple[KnownFailure, ...]:
-    return parse_known("".join(f"{entry}: because\n" for entry in entries), "policy")
+LAST = date(2026, 6, 30)
+
+
+def known(*entries: str, day: date = LAST) -> tuple[KnownFailure, ...]:
+    text = "".join(f"{entry} until 2026-06-30: because\n" for entry in entries)
+    return parse_known(text, "policy", day)
 
 
 def compare(*entries: str, base: Evidence = GOOD, base_verdict: Verdict = PASSED) -> Comparison:
@@ -195,3 +201,14 @@ def test_why_is_one_line(verdict: Verdict, line: str) -> None:
 
 def test_outcomes_carry_why() -> None:
     assert parity.outcomes(WHOLE, FAILED, [BAD])["t/b"] == Outcome(Status.FAIL, "f:FAIL:x")
+
+
+def test_what_has_expired_excuses_nothing_and_says_so() -> None:
+    for base in GOOD, BAD:
+        comparison = Comparison(known("any t/b", day=date(2026, 7, 1)))
+        comparison.judge("upstream", WHOLE, PASSED if base is GOOD else FAILED, [base])
+        verdict = comparison.judge("krsi", WHOLE, FAILED, [BAD])
+        assert verdict.status is Status.FAIL
+        assert "policy:1 has expired on 2026-06-30: because" in verdict.message
+    passing = comparison.judge("krsi", WHOLE, PASSED, [GOOD])
+    assert "listed in policy/parity.txt and does not fail: t/b" in passing.message

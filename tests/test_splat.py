@@ -1,6 +1,7 @@
 """Splats: golden logs of the kernel, and policy that cannot be read."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from harness.errors import UsageError
 from harness.model import ROOT
 
 DATA = Path(__file__).parent / "data/splat"
+LAST = date(2026, 6, 30)
 LOGS = sorted(DATA.glob("*.log"))
 
 
@@ -49,11 +51,17 @@ def test_after_its_end_a_test_is_still_charged(policy: splat.Policy) -> None:
     assert found.section == "a"
 
 
+def rules(kind: str, day: date = LAST) -> tuple[splat.Rule, ...]:
+    """One rule that counts until the end of June."""
+    text = f"# harmless\n{kind} until 2026-06-30: bpf_lsm_link_attach\\+"
+    return splat.parse_allowed(text, "allow.txt", day)
+
+
 def test_allowed_by_any_line_of_the_splat(policy: splat.Policy) -> None:
     log = (DATA / "warning.log").read_text()
-    allow = splat.parse_rules("warning: bpf_lsm_link_attach\\+", "allow")
+    allow = rules("warning")
     assert splat.scan(log, splat.Policy(policy.deny, allow)) == ()
-    other = splat.parse_rules("kasan: bpf_lsm_link_attach\\+", "allow")
+    other = rules("kasan")
     assert len(splat.scan(log, splat.Policy(policy.deny, other))) == 1
 
 
@@ -109,3 +117,31 @@ def test_markers_and_end() -> None:
     )
     assert splat.ended(log, "lsm_attach")
     assert not splat.ended(log, "lsm_attac")
+
+
+def test_what_is_forgiven_is_not_forgiven_for_ever(policy: splat.Policy) -> None:
+    log = (DATA / "warning.log").read_text()
+    late = rules("warning", date(2026, 7, 1))
+    (found,) = splat.scan(log, splat.Policy(policy.deny, late))
+    assert found.lines[-1] == "allow.txt:2 has expired on 2026-06-30: harmless"
+    assert splat.scan(log, splat.Policy(policy.deny, (*late, *rules("any")))) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("warning: x", "says not until when"),
+        ("warning until 2026-06-30: (", "bad regular expression"),
+        ("warning until then: x", "'then' is no date"),
+        ("warning x until 2026-06-30: y", "expected 'kind"),
+    ],
+)
+def test_a_malformed_excuse_is_named(line: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"^allow.txt:2: .*{why}"):
+        splat.parse_allowed(f"# because\n{line}\n", "allow.txt", date(2026, 1, 1))
+
+
+def test_an_excuse_says_why() -> None:
+    text = "# The head of the file.\n\nwarning until 2026-06-30: x\n"
+    with pytest.raises(UsageError, match=r"^allow\.txt:3: say in a comment"):
+        splat.parse_allowed(text, "allow.txt", date(2026, 1, 1))

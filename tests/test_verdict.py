@@ -1,5 +1,7 @@
 """From evidence to verdicts: what fails closed."""
 
+from datetime import date
+
 import pytest
 
 from harness import ktap, splat, verdict
@@ -257,14 +259,42 @@ def test_known_failures(status: Status, variant: str, expected: Status) -> None:
     assert verdict.excuse(Verdict(status), variant, A, KNOWN).status is expected
 
 
+DAY = date(2026, 6, 30)
+
+
 def test_known_failures_are_read() -> None:
-    text = "# comment\n\nupstream lsm_x/a: 6.12 has a gap\n"
-    assert list(verdict.parse_known(text, "known")) == KNOWN
-    for bad in ("lsm_x: no variant", "upstream lsm_x", "upstream lsm_x:"):
-        with pytest.raises(UsageError, match="known:1:"):
-            verdict.parse_known(bad, "known")
+    text = "# comment\n\nupstream lsm_x/a until 2026-06-30: 6.12 has a gap\n"
+    assert list(verdict.parse_known(text, "known", DAY)) == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("lsm_x until 2026-06-30: no variant", "expected 'VARIANT NAME until"),
+        ("upstream lsm_x until 2026-06-30", "expected 'VARIANT NAME until"),
+        ("upstream lsm_x until 2026-06-30:", "expected 'VARIANT NAME until"),
+        ("upstream lsm_x: no date", "says not until when"),
+        ("upstream lsm_x until 2026-06-31: no such day", "'2026-06-31' is no date"),
+        ("upstream lsm_x until soon: no date", "'soon' is no date"),
+    ],
+)
+def test_a_malformed_line_is_named(line: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"^known:2: .*{why}"):
+        verdict.parse_known(f"#\n{line}\n", "known", DAY)
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"), [(DAY, Status.XFAIL), (date(2026, 7, 1), Status.FAIL)]
+)
+def test_an_excuse_ends_with_its_day(day: date, expected: Status) -> None:
+    text = "any lsm_x/a until 2026-06-30: a gap\n"
+    known = verdict.parse_known(text, "policy/known-failures.txt", day)
+    found = verdict.excuse(Verdict(Status.FAIL, "no"), "krsi", A, known)
+    assert found.status is expected
+    lapsed = "policy/known-failures.txt:1 has expired on 2026-06-30: a gap" in found.message
+    assert lapsed == (expected is Status.FAIL)
 
 
 def test_the_list_in_the_tree_can_be_read() -> None:
     path = ROOT / "policy/known-failures.txt"
-    verdict.parse_known(path.read_text(), str(path))
+    verdict.parse_known(path.read_text(), str(path), DAY)
