@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness.progress import say
-from harness.report import merge, store
+from harness.report import compare, figures, merge, store
 from harness.report.folder import REPORTS, new_folder, point_to_latest
 
 _EPILOG = """\
@@ -41,6 +41,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="a new folder for the report; default: one below build/reports/",
     )
     joined.set_defaults(command=_merge)
+    compared = kinds.add_parser("compare", help="what differs between two runs")
+    compared.add_argument("before", type=Path, metavar="BASELINE")
+    compared.add_argument("after", type=Path, metavar="FOLDER")
+    compared.set_defaults(command=_compare)
 
 
 def _merge(args: argparse.Namespace) -> int:
@@ -56,3 +60,15 @@ def _merge(args: argparse.Namespace) -> int:
         say(line)
     say(f"report: {output}")
     return found.exit_code
+
+
+def _compare(args: argparse.Namespace) -> int:
+    found = compare.compare(
+        store.load(args.before),
+        store.load(args.after),
+        baseline=str(args.before),
+        bench=(figures.beside(args.before), figures.beside(args.after)),
+    )
+    for line in compare.says(found):
+        say(line)
+    return 1 if found.failed else 0

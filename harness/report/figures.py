@@ -45,9 +45,9 @@ def _made_of(manifest: Mapping[str, Any]) -> tuple[Any, ...]:
     return digest, manifest.get("configuration"), manifest.get("toolchain")
 
 
-def beside(folder: Path) -> Record | None:
-    """The figures in a report's folder; None where there are none that can be read."""
-    path = folder / NAME
+def beside(report: Path) -> Record | None:
+    """The figures in a report's folder, or beside one of its files; None where there are none."""
+    path = (report if report.is_dir() else report.parent) / NAME
     if not path.is_file():
         return None
     try:
