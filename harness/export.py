@@ -26,7 +26,8 @@ VIEWS: Mapping[str, str] = {
 }
 COVER_TEXT = "cover-letter.txt"
 _EXECUTABLE = "100755"
-_FORMAT = (
+#: How commits become files: `git format-patch` says the same of them everywhere and always.
+FORMAT = (
     *("--no-signature", "--zero-commit", "--full-index", "--numbered", "--no-thread"),
     *("--no-attach", "--no-color", "--no-ext-diff", "--no-textconv", "--find-renames"),
     *("--encode-email-headers", "--subject-prefix=PATCH", "--stat=72", "--summary", "--patch"),
@@ -40,7 +41,8 @@ From: {author}
 Date: {date}
 Subject: {subject}
 """
-_UTF8_HEAD = """\
+#: What the head of a message says when its body is not ASCII.
+UTF8_HEAD = """\
 MIME-Version: 1.0
 Content-Type: text/plain; charset=UTF-8
 Content-Transfer-Encoding: 8bit
@@ -62,17 +64,18 @@ def patches(
         The number of patches.
 
     Raises:
-        UsageError: the tree is not ready, or kernel-patches/ has changes it does not know.
+        UsageError: the tree is not ready, or kernel-patches/ or a view has changes it does not
+            know.
         BuildError: the exported patches do not give the tree back.
     """
-    state = _ready(repo, name)
+    state = ready(repo, name)
     head = repo.head
     fresh = folder.with_name(folder.name + ".new")
     _clear(fresh)
     fresh.mkdir(parents=True)
     try:
         if head != state.base:
-            options = [*_FORMAT, f"--output-directory={fresh.resolve()}"]
+            options = [*FORMAT, f"--output-directory={fresh.resolve()}"]
             repo.run("format-patch", *options, f"{state.base}..{head}")
             _write_cover(repo, state.base, head, folder, fresh)
         exported = series.read(fresh)
@@ -88,8 +91,11 @@ def patches(
         if (folder / series.REMOVAL).is_file():
             listed = series.removal_subjects(folder)
             series.count_removal(listed, tuple(patch.subject for patch in exported))
+        shown = series.apply(repo, state.base, series.read(folder))
+        _refuse_edited_views(repo, state.base, (shown, head), root, name)
         _move_patches(fresh, folder)
-        (folder / series.MADE_ON).write_text(f"{state.version}\n", encoding="utf-8")
+        if series.made_on(folder) != state.version:
+            (folder / series.MADE_ON).write_text(f"{state.version}\n", encoding="utf-8")
     finally:
         _clear(fresh)
     tree.save(repo, replace(state, series=digest, applied=head))
@@ -169,11 +175,26 @@ def _checked_out(repo: Repo, commit: str, paths: Sequence[str]) -> Iterator[Path
         yield Path(name, "files")
 
 
-def _ready(repo: Repo, name: str) -> tree.State:
-    """Check that build/tree can be exported without losing anything."""
+def ready(repo: Repo, name: str) -> tree.State:
+    """Check that build/tree can be exported without losing anything.
+
+    Args:
+        repo: build/tree.
+        name: what to call it in a complaint.
+
+    Raises:
+        UsageError: it does not exist, something is under way there or not committed, or its
+            commits are no series on the base.
+    """
     state = tree.load(repo) if repo.exists else None
     if state is None:
         raise UsageError(f"there is no {name} yet: `make kernel` makes it.")
+    under_way = _under_way(repo)
+    if under_way:
+        raise UsageError(
+            f"{name}: a {under_way} is under way: end it with `git {under_way} --continue`, or "
+            f"drop it with `git {under_way} --abort`."
+        )
     dirty = repo.changes()
     if dirty:
         raise UsageError(
@@ -187,33 +208,98 @@ def _ready(repo: Repo, name: str) -> tree.State:
     return state
 
 
-def _write_cover(repo: Repo, base: str, head: str, folder: Path, fresh: Path) -> None:
-    """Write the cover letter: its text by hand, the rest from the commits."""
+def _under_way(repo: Repo) -> str:
+    """What git is in the middle of, so that HEAD is not the whole series; usually nothing."""
+    own = repo.path / repo.out("rev-parse", "--git-dir")
+    marks = {
+        "rebase": ("rebase-merge", "rebase-apply"),
+        "cherry-pick": ("CHERRY_PICK_HEAD",),
+        "revert": ("REVERT_HEAD",),
+        "merge": ("MERGE_HEAD",),
+    }
+    found = (what for what, names in marks.items() if any((own / name).exists() for name in names))
+    return next(found, "")
+
+
+def _refuse_edited_views(
+    repo: Repo, base: str, commits: tuple[str, str], root: Path, name: str
+) -> None:
+    """Refuse to write over a file of a view that somebody has edited.
+
+    Args:
+        repo: build/tree.
+        base: what the series stands on.
+        commits: what the views are written from until now, and from now on; a file that is as one
+            of them has it is nobody's work.
+        root: where the views lie.
+        name: what to call the tree.
+
+    Raises:
+        UsageError: there is such a file.
+    """
+    ours: dict[str, set[str]] = {}
+    for commit in commits:
+        for place, (_, blob) in views(repo, base, commit).items():
+            ours.setdefault(place.as_posix(), set()).add(blob)
+    shown = [path.relative_to(root).as_posix() for path in _shown_files(root)]
+    for view, blob in _blobs(repo, root, shown).items():
+        if blob not in ours.get(view, ()):
+            raise UsageError(
+                f"{view} was edited, and is only a view of {name}/"
+                f"{_kernel_path(PurePosixPath(view))}, which differs: commit the edit there, or "
+                f"put it aside (`git checkout {view}`; a new file: delete it)."
+            )
+
+
+def cover_text(folder: Path) -> tuple[str, str] | None:
+    """The subject and the text of the cover letter as written by hand; None if there is none.
+
+    Raises:
+        UsageError: it is empty.
+    """
     text = folder / COVER_TEXT
     if not text.is_file():
-        say(f"no cover letter: kernel-patches/{COVER_TEXT} is missing")
-        return
+        return None
     subject, _, blurb = text.read_text(encoding="utf-8").strip().partition("\n")
     if not subject:
         raise UsageError(f"kernel-patches/{COVER_TEXT} is empty: a subject, a blank line, a text.")
+    return subject.strip(), blurb.strip()
+
+
+def overview(repo: Repo, base: str, head: str) -> tuple[str, str]:
+    """What the end of a cover letter says of the commits: who wrote what, and the diffstat."""
+    return (
+        repo.run("shortlog", "-w72,2,4", f"{base}..{head}").stdout.strip("\n"),
+        repo.run("diff", "--stat=72", "--summary", "-M", base, head).stdout.strip("\n"),
+    )
+
+
+def encoded_subject(line: str) -> str:
+    """A subject as a mail's header has it."""
+    return Header(line, None if line.isascii() else "utf-8", 998).encode()
+
+
+def _write_cover(repo: Repo, base: str, head: str, folder: Path, fresh: Path) -> None:
+    """Write the cover letter: its text by hand, the rest from the commits."""
+    written = cover_text(folder)
+    if written is None:
+        say(f"no cover letter: kernel-patches/{COVER_TEXT} is missing")
+        return
+    subject, blurb = written
     count = int(repo.out("rev-list", "--count", f"{base}..{head}"))
     author, email, date = repo.out("log", "-1", "--format=%an%n%ae%n%aD", head).splitlines()
     width = len(str(count))
     name = author if author.isascii() else Header(author, "utf-8").encode()
-    line = f"[PATCH {0:0{width}}/{count}] {subject.strip()}"
-    parts = (
-        blurb.strip(),
-        repo.run("shortlog", "-w72,2,4", f"{base}..{head}").stdout.strip("\n"),
-        repo.run("diff", "--stat=72", "--summary", "-M", base, head).stdout.strip("\n"),
-    )
+    line = f"[PATCH {0:0{width}}/{count}] {subject}"
+    parts = (blurb, *overview(repo, base, head))
     body = "\n\n".join(part for part in parts if part) + "\n"
     header = _COVER_HEAD.format(
         zero=_NOBODY,
         author=f"{name} <{email}>",
         date=date,
-        subject=Header(line, None if line.isascii() else "utf-8", 998).encode(),
+        subject=encoded_subject(line),
     )
-    mime = "" if body.isascii() else _UTF8_HEAD
+    mime = "" if body.isascii() else UTF8_HEAD
     (fresh / series.COVER).write_text(f"{header}{mime}\n{body}", encoding="utf-8")
 
 

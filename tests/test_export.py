@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fakes import REMOVAL, Project
-from harness import export, series, tree
+from fakes import DEVELOPER, REMOVAL, Project, write_tree
+from harness import export, proc, series, tree
 from harness.errors import BuildError, UsageError
 
 
@@ -102,7 +102,27 @@ def test_a_view_out_of_step_is_named(project: Project) -> None:
         "selftests/prog_tests/lsm_attach.c: missing",
         "security/bpf/extra.c: the series does not create it",
     )
+
+
+@pytest.mark.parametrize("name", ["security/bpf/hooks.c", "selftests/progs/new.c"])
+def test_an_edited_view_is_not_overwritten(project: Project, name: str) -> None:
+    project.develop()
     run(project)
+    write_tree(project.root, {name: "hours of work\n"})
+    project.commit("more", {"security/bpf/more.c": "more\n"})
+    before = contents(project.root / "kernel-patches")
+    with pytest.raises(UsageError, match=f"^{name} was edited.* commit the edit there, or put it"):
+        run(project)
+    assert (project.root / name).read_text(encoding="utf-8") == "hours of work\n"
+    assert contents(project.root / "kernel-patches") == before
+
+    # The first way out: the same edit, in the tree. The second one: put it aside.
+    inside = name.replace("selftests/", "tools/testing/selftests/bpf/")
+    project.commit("the edit", {inside: "hours of work\n"})
+    assert run(project) == 5
+    (project.root / name).write_text("once more\n", encoding="utf-8")
+    (project.root / name).unlink()
+    assert run(project) == 5
     assert differences(project) == ()
 
 
@@ -133,6 +153,79 @@ def test_the_tree_is_pristine_after_an_export(project: Project) -> None:
     project.develop()
     run(project)
     assert not project.prepare().developed
+
+
+def rebase(project: Project, *todo: str, **env: str) -> None:
+    """`git rebase -i`, as a developer who turns the list into `todo`."""
+    lines = "\\n".join(todo)
+    editor = f"printf '{lines}\\n' >"
+    settings = {"GIT_SEQUENCE_EDITOR": editor, "GIT_EDITOR": "true", **DEVELOPER, **env}
+    proc.run(["git", "rebase", "-i", "base"], cwd=project.repo.path, env=settings)
+
+
+def commits(project: Project) -> list[str]:
+    return project.repo.out("rev-list", "--reverse", "base..HEAD").splitlines()
+
+
+def test_a_rebase_and_one_command_change_the_series(project: Project) -> None:
+    write_cover(project, "bpf: Ours\n\nA text.\n")
+    project.develop()
+    helper = "tools/testing/selftests/bpf/lsm_helper.h"
+    project.commit("selftests/bpf: Share a helper", {helper: "helper\n"})
+    project.commit("fixup! bpf, lsm: Build it anew", {"security/bpf/hooks.c": "better hooks\n"})
+    run(project)
+    first, second, third, fourth, fifth = commits(project)
+
+    # The helper comes before the test, the fixup goes where it belongs, the test is dropped.
+    rebase(project, f"pick {first}", f"pick {second}", f"fixup {fifth}", f"pick {fourth}")
+    assert run(project) == 3
+    assert [path.name for path in sorted(project.patches.glob("*.patch"))] == [
+        "0000-cover-letter.patch",
+        "0001-bpf-Remove-the-old-LSM.patch",
+        "0002-bpf-lsm-Build-it-anew.patch",
+        "0003-selftests-bpf-Share-a-helper.patch",
+    ]
+    assert (project.root / "security/bpf/hooks.c").read_text(encoding="utf-8") == "better hooks\n"
+    assert [path.name for path in (project.root / "selftests").rglob("*")] == ["lsm_helper.h"]
+    assert differences(project) == ()
+    assert "PATCH 0/3" in (project.patches / series.COVER).read_text(encoding="utf-8")
+
+    # Once more changes no byte and touches no file; a clean clone comes to the same commits.
+    everything = {path: path.stat().st_mtime_ns for path in project.root.glob("[ks]*/**/*")}
+    before = contents(project.patches)
+    assert run(project) == 3
+    assert contents(project.patches) == before
+    assert {path: path.stat().st_mtime_ns for path in everything} == everything
+    assert not project.prepare().developed
+    assert third not in commits(project)
+
+
+def test_commits_of_a_rebase_may_move_and_be_reworded(project: Project) -> None:
+    project.develop()
+    run(project)
+    first, second, third = commits(project)
+    rebase(project, f"pick {first}", f"pick {third}", f"reword {second}",
+           GIT_EDITOR="printf 'bpf, lsm: Anew, indeed\\n\\nBecause.\\n' >")  # fmt: skip
+    assert run(project) == 3
+    assert [patch.subject for patch in series.read(project.patches)] == [
+        REMOVAL,
+        "selftests/bpf: Test — it",
+        "bpf, lsm: Anew, indeed",
+    ]
+
+
+def test_half_a_rebase_is_not_exported(project: Project) -> None:
+    project.develop()
+    run(project)
+    before = contents(project.patches)
+    first, second, third = commits(project)
+    rebase(project, f"pick {first}", f"edit {second}", f"pick {third}")
+    with pytest.raises(UsageError, match=r"a rebase is under way: .*git rebase --continue"):
+        run(project)
+    assert contents(project.patches) == before
+    proc.run(["git", "rebase", "--continue"], cwd=project.repo.path, env=DEVELOPER)
+    assert run(project) == 3
+    assert contents(project.patches) == before
 
 
 def test_uncommitted_work_is_refused(project: Project) -> None:
