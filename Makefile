@@ -15,11 +15,16 @@ SAMPLE ?=
 MINUTES ?=
 CHECKS ?=
 RECORD ?=
+VERSION ?= 1
+TO ?=
+PREFIX ?=
+ALLOW ?=
+SEND ?=
 HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
 .PHONY: help kernel bench bench-doc bench-build listing matrix kunit series-check static proof check check-vm \
-	shell patches clean
+	shell patches submit clean
 
 help:
 	$(HARNESS) --help
@@ -84,6 +89,11 @@ shell:
 # Export build/tree's commits to kernel-patches/ and refresh the views.
 patches:
 	$(HARNESS) patches
+
+# Write the mails of the series and check them: VERSION=2, TO=…, PREFIX=…, ALLOW=…; SEND=1 asks, and sends.
+submit:
+	$(HARNESS) submit --version '$(VERSION)' --to '$(TO)' --prefix '$(PREFIX)' --allow '$(ALLOW)' \
+		--kernel-src '$(KERNEL_SRC)' $(if $(SEND),--send)
 
 # Delete what was built; build/tree, which may hold your work, stays.
 clean:

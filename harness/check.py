@@ -26,10 +26,11 @@ from harness.progress import say
 _SOURCES = ("harness", "clients", "tests", "run_tests.py", ".ci/tally.py")
 #: Patches carry no sign-off until `make submit` adds the submitter's; the base has no history to
 #: find commits in; and whether MAINTAINERS knows a new file is checked exactly, below.
-_CHECKPATCH = (
-    *("--strict", "--quiet", "--no-summary", "--terse", "--show-types", "--no-signoff"),
+SUBMITTED = (
+    *("--strict", "--quiet", "--no-summary", "--terse", "--show-types"),
     "--ignore=UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES",
 )
+_CHECKPATCH = (*SUBMITTED, "--no-signoff")
 _TIMEOUT = 600.0
 VM_KERNEL = "krsi"
 
@@ -66,7 +67,7 @@ def run(kernel_src: str | None, root: Path = ROOT) -> bool:
         UsageError: KERNEL_SRC is no base.
     """
     needs = packages.CHECK if kernel_src else (*packages.BASE, *packages.CHECK)
-    packages.ensure(needs, say)
+    packages.ensure((*needs, *packages.SUBMIT), say)
     target = root / "build"
     numbers = target / "check.json"
     numbers.unlink(missing_ok=True)
@@ -124,14 +125,16 @@ def label_faults(patches: Sequence[series.Patch]) -> tuple[str, ...]:
     )
 
 
-def checkpatch(repo: Repo, patches: Sequence[series.Patch]) -> tuple[str, ...]:
+def checkpatch(
+    repo: Repo, patches: Sequence[series.Patch], options: Sequence[str] = _CHECKPATCH
+) -> tuple[str, ...]:
     """What the base's own checkpatch.pl --strict says of each patch."""
     # Its helper spdxcheck.py finds its modules in our environment.
     path = f"{sys.prefix}/bin:{packages.search_path()}"
 
     def judge(patch: series.Patch) -> list[str]:
         said = proc.run(
-            ["perl", "scripts/checkpatch.pl", *_CHECKPATCH, patch.path.resolve()],
+            ["perl", "scripts/checkpatch.pl", *options, patch.path.resolve()],
             cwd=repo.path,
             env={"LC_ALL": "C.UTF-8", "PATH": path},
             timeout=_TIMEOUT,

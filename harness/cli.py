@@ -29,6 +29,7 @@ from harness.git import Repo
 from harness.model import ROOT, VARIANTS
 from harness.progress import say
 from harness.report import commands as report_commands
+from harness.submit import cli as submit
 
 INTERRUPTED = 130
 _BUILD = ROOT / "build"
@@ -203,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         help="export build/tree's commits to kernel-patches/ and refresh the views",
     )
     patches.set_defaults(command=_patches)
+    submit.add(commands)
     clean = commands.add_parser("clean", help="delete what was built; build/tree stays")
     clean.set_defaults(command=_clean)
     return parser

@@ -77,6 +77,11 @@ VM = (
     # In the guest, it makes the ports over which vng runs a script.
     Need("udev", command="udevadm"),
 )
+#: For `make submit`, besides.
+SUBMIT = (
+    Need("git-email", file=Path("/usr/lib/git-core/git-send-email")),
+    Need("libmailtools-perl", file=Path("/usr/share/perl5/Mail/Address.pm")),
+)
 #: For `make static`, besides. smatch is in no Debian.
 STATIC = (
     Need("coccinelle", command="spatch"),

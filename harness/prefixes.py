@@ -334,10 +334,10 @@ class Checker:
     Args:
         request: what was asked for.
         trees: the series' working tree; nothing is done to it.
-        origin: where the base comes from.
+        origin: where the base comes from; None if nothing will be checked, only looked up.
     """
 
-    def __init__(self, request: Request, trees: tree.Trees, origin: source.Source) -> None:
+    def __init__(self, request: Request, trees: tree.Trees, origin: source.Source | None) -> None:
         self.request = request
         self._trees = trees
         self._origin = origin
@@ -428,6 +428,8 @@ class Checker:
         )
 
     def _base_sources(self) -> Path:
+        if self._origin is None:
+            raise UsageError("where the base comes from was not said.")
         with build.exclusive(self.request.build, "sources.lock"):
             peer = VARIANTS["upstream"]
             return tree.prepare(peer, self._origin, say, build=self.request.build).kernel.path

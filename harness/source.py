@@ -107,14 +107,18 @@ def take(source: Source, tree: Repo, say: Say) -> str:
         InfraError: tar or git failed.
         UsageError: the source changed under our hands.
     """
-    if tree.exists:
-        known = tree.commit(f"{_MEMORY}/{source.key}")
-        if known:
-            return known
+    taken = known(source, tree)
+    if taken:
+        return taken
     say(f"taking in Linux {source.version} from {source.path}")
     commit = _take_git(source, tree) if source.kind == "git" else _take_files(source, tree)
     tree.run("update-ref", f"{_MEMORY}/{source.key}", commit)
     return commit
+
+
+def known(source: Source, tree: Repo) -> str | None:
+    """The commit in `tree` that a base was taken in as; None if it was not."""
+    return tree.commit(f"{_MEMORY}/{source.key}") if tree.exists else None
 
 
 def _require_series(version: str, what: object) -> str:
