@@ -94,9 +94,14 @@ def _timed(name: str) -> Iterator[list[Job]]:
 def add_module(variant: str, build: Path = ROOT / "build") -> None:
     """Put the test module beside the tests of the series; the one that uses it loads it itself.
 
+    A kernel that was built on another machine, and has no sources here, brings it along.
+
     Raises:
         BuildError: the kernel is not built, or the module did not compile.
     """
+    brought = BuildPaths.of(variant, build).bin / f"{MODULE}.ko"
+    if brought.is_file() and not (build / "tree").exists():
+        return
     with _timed(MODULE) as jobs:
         job = job_of(VARIANTS[variant], build, build / "tree")
         jobs.append(job)

@@ -185,6 +185,11 @@ def test_the_same_input_gives_the_same_bytes(
     assert mails(ready)[0]["Date"] == "Tue, 14 Nov 2023 22:13:20 +0000"
     assert mails(ready)[3]["Date"] == "Tue, 14 Nov 2023 22:13:23 +0000"
     assert everything()["series.mbox"] != first["series.mbox"]
+    # An id is of what is said, too: nobody mistakes another text of the same day for this one.
+    before = mails(ready)[0]["Message-ID"]
+    write_tree(ready.root, {"kernel-patches/cover-letter.txt": COVER + "\nAnd more.\n"})
+    run(ready, epoch=1_700_000_000)
+    assert mails(ready)[0]["Message-ID"] != before
     seen: list[Request] = []
 
     def submitted(request: Request) -> bool:
@@ -237,10 +242,13 @@ def test_a_second_version_needs_the_first(ready: Project) -> None:
         run(ready, version=2)
 
 
-def test_no_identity_no_sign_off(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("config", ["", "name = Ada Developer\n", "email = ada@example.org\n"])
+def test_no_identity_no_sign_off(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
     for name in ("EMAIL", *DEVELOPER):
         monkeypatch.delenv(name, raising=False)
-    identify(ready, monkeypatch, "[user]\nname = Ada Developer\n")
+    identify(ready, monkeypatch, f"[user]\n{config}")
     with pytest.raises(UsageError, match=r"git config --global user\.email you@example\.org"):
         run(ready)
     assert not (ready.build / "outgoing").exists()
