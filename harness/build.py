@@ -290,18 +290,22 @@ def _build_tools(job: Job) -> None:
     out = job.paths.root / "bpftool"
     out.mkdir(parents=True, exist_ok=True)
     job.libbpf.mkdir(parents=True, exist_ok=True)
-    command = [
+    with watching(f"{job.request.variant.name}: libbpf and bpftool", log) as tick:
+        run_make(job, "bpftool", tools_command(job), log, tick)
+    install(out / "bpftool", job.paths.bin / "bpftool")
+
+
+def tools_command(job: Job) -> list[str]:
+    """The make command for libbpf and bpftool."""
+    return [
         *("make", "-C", str(job.trees.tree.path / "tools/bpf/bpftool"), f"-j{kmake.jobs()}"),
         f"CC={kmake.ccache()}gcc",
         f"HOSTCC={kmake.ccache()}gcc",
-        f"OUTPUT={out}/",
+        f"OUTPUT={job.paths.root / 'bpftool'}/",
         f"LIBBPF_OUTPUT={job.libbpf}/",
         f"LIBBPF_DESTDIR={job.libbpf}/",
         f"VMLINUX_BTF={job.btf}",
     ]
-    with watching(f"{job.request.variant.name}: libbpf and bpftool", log) as tick:
-        run_make(job, "bpftool", command, log, tick)
-    install(out / "bpftool", job.paths.bin / "bpftool")
 
 
 def _build_selftests(job: Job, tests: Sequence[str], extras: Sequence[str]) -> None:
@@ -313,7 +317,15 @@ def _build_selftests(job: Job, tests: Sequence[str], extras: Sequence[str]) -> N
     log = kmake.fresh(job.log("selftests"))
     out = job.paths.root / "selftests"
     out.mkdir(parents=True, exist_ok=True)
-    command = [
+    with watching(f"{job.request.variant.name}: selftests", log) as tick:
+        run_make(job, "selftests", selftests_command(job, tests, extras), log, tick)
+    for name in (job.paths.runner.name, *extras):
+        install(out / name, job.paths.bin / name)
+
+
+def selftests_command(job: Job, tests: Sequence[str], extras: Sequence[str] = ()) -> list[str]:
+    """The make command for one program that holds these selftests."""
+    return [
         *("make", "-C", str(RUNNER), f"-j{kmake.jobs()}"),
         f"CC={kmake.ccache()}gcc",
         f"KSRC={job.trees.tree.path}",
@@ -321,14 +333,10 @@ def _build_selftests(job: Job, tests: Sequence[str], extras: Sequence[str]) -> N
         f"BPFTOOL={job.paths.bin / 'bpftool'}",
         f"LIBBPF={job.libbpf}",
         f"CLANG={kmake.ccache()}clang",
-        f"OUT={out}",
+        f"OUT={job.paths.root / 'selftests'}",
         f"TESTS={' '.join(tests)}",
         f"EXTRAS={' '.join(extras)}",
     ]
-    with watching(f"{job.request.variant.name}: selftests", log) as tick:
-        run_make(job, "selftests", command, log, tick)
-    for name in (job.paths.runner.name, *extras):
-        install(out / name, job.paths.bin / name)
 
 
 def run_make(

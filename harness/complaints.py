@@ -89,7 +89,12 @@ def added(ours: Iterable[Complaint], base: Iterable[Complaint]) -> tuple[Complai
 def of_log(kernel: kmake.Kernel, log: Path) -> tuple[Complaint, ...]:
     """Everything that a log of building `kernel` complains of."""
     text = log.read_text(encoding="utf-8", errors="replace")
-    return scan(text, (str(kernel.src), os.path.relpath(kernel.src, kernel.out), "."))
+    return scan(text, roots(kernel))
+
+
+def roots(kernel: kmake.Kernel) -> tuple[str, ...]:
+    """What the path of a source file may begin with in a log of building `kernel`. Pure."""
+    return (str(kernel.src), os.path.relpath(kernel.src, kernel.out), ".")
 
 
 def forget(kernel: kmake.Kernel, log: Path) -> None:

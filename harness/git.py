@@ -20,7 +20,7 @@ IDENTITY: Mapping[str, str] = {
     "GIT_COMMITTER_EMAIL": "krsi@localhost",
     "GIT_COMMITTER_DATE": "2024-11-17T22:15:08+0000",
 }
-_ENVIRONMENT: Mapping[str, str] = {
+ENVIRONMENT: Mapping[str, str] = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_TERMINAL_PROMPT": "0",
@@ -45,6 +45,12 @@ _SETTINGS = (
 _TIMEOUT = 900.0
 
 
+def command(*args: str | Path) -> list[str]:
+    """The git command line with our settings; wants `ENVIRONMENT` and an identity besides. Pure."""
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    return ["git", *settings, *map(str, args)]
+
+
 @dataclass(frozen=True)
 class Repo:
     """A git repository, or one of its linked working trees.
@@ -67,11 +73,10 @@ class Repo:
         Raises:
             KrsiError: of the class `check`, if git failed; never when it is None.
         """
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         return proc.run(
-            ["git", *settings, *args],
+            command(*args),
             cwd=self.path,
-            env={**_ENVIRONMENT, **IDENTITY, **(env or {})},
+            env={**ENVIRONMENT, **IDENTITY, **(env or {})},
             stdin=stdin,
             timeout=_TIMEOUT,
             check=check,

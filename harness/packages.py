@@ -96,6 +96,14 @@ SUITE = (
     Need("openssl", command="openssl"),
     Need("mount", command="losetup"),
 )
+#: For `./run_tests.py --mbox`, besides: the sandbox, and its disk.
+BOT = (
+    Need("bubblewrap", command="bwrap"),
+    Need("e2fsprogs", command="mkfs.ext4"),
+    Need("mount", command="mount"),
+    Need("util-linux", command="setpriv"),
+    Need("binutils", command="objcopy"),
+)
 #: For `./run_tests.py --suite clients`: what is compiled needs these two …
 CLIENT_PARTS = (
     Need("bpftool", file=Path("/usr/sbin/bpftool")),

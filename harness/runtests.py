@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness import accel, policy, proc, report, rounds, selftests, suites, vm
+from harness.bot import main as bot
 from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
@@ -39,6 +40,9 @@ not.
 
 LSM_TEST_… of the environment reaches the C tests. What they repeat is not repeated often
 unless LSM_TEST_UPDATES=100000 or LSM_TEST_ROUNDS=100000 say so; allow for it by --timeout.
+
+--mbox FILE|DIR|-, --series DIR and --git RANGE do something else: they check, build, boot and test
+somebody's series, and answer it; see --mbox=- --help.
 
 exit status:
   0 all passed, 1 a test failed, 2 wrong usage, 3 the kernel is not built,
@@ -185,6 +189,8 @@ def exit_code(answer: int, *, infra: bool, strays: bool) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Do what the command line says. Returns the exit status; raises KrsiError."""
+    if any(word.partition("=")[0] in bot.OPTIONS for word in argv):
+        return bot.main(argv)
     options = parse(argv)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     if options.shell:

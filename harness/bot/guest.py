@@ -1,0 +1,163 @@
+"""Boot a kernel of a stranger's making, with QEMU in the sandbox, and run its selftests."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import files, selftests, splat, verdict, vm
+from harness.bot import watch
+from harness.bot.limits import Limited, Limits
+from harness.bot.sandbox import Bind
+from harness.bot.workshop import Found, Workshop
+from harness.console import GuestGoneError
+from harness.model import ROOT, Variant
+from harness.progress import say
+from harness.session import LOG_LIMIT, Program, Settings, VariantSession, machine_of
+
+POLICY = ROOT / "policy"
+#: How long the machines of one series may run, in seconds, and what QEMU may take.
+MACHINE = Limits(seconds=3600)
+
+_LSM = "cat /sys/kernel/security/lsm 2>/dev/null || { mount -t securityfs x {0} && cat {0}/lsm; }"
+_KVM = Path("/dev/kvm")
+_MOST_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Where machines run.
+
+    Attributes:
+        shop: has built what they run.
+        accel: who executes them.
+    """
+
+    shop: Workshop
+    accel: vm.Accel
+
+    @property
+    def variant(self) -> Variant:
+        """The kernel that they are like."""
+        return self.shop.base.variant
+
+    @contextmanager
+    def _settings(self, name: str) -> Iterator[tuple[Settings, watch.Watch]]:
+        """A folder that a machine may write to, watched over; and all is ended at the end."""
+        sandbox = self.shop.sandbox
+        place = sandbox.disk.folder(name, sandbox.uid)
+        share = place / self.variant.name
+        share.mkdir()
+        os.chown(share, sandbox.uid, sandbox.uid)
+        vng = vm.find_vng()
+        kvm = self.accel == "kvm"
+        script = sandbox.front_door(
+            vng,
+            MACHINE,
+            sandbox.disk.path / f"{name}-vng",
+            binds=(
+                Bind(place, writable=True),
+                Bind(Path(vng).parent.parent),
+                *([Bind(_KVM, device=True)] if kvm else []),
+            ),
+            environment=_environment(share),
+            groups=(_KVM.stat().st_gid,) if kvm else (),
+        )
+        settings = Settings(
+            vng=script,
+            accel=self.accel,
+            deadlines=vm.Deadlines.for_accel(self.accel),
+            policy=splat.load_policy(POLICY),
+            known=_known(),
+            reports=place,
+        )
+        # The console is made out here, and written by QEMU, which is somebody else. Nobody else
+        # can enter the disk.
+        before = os.umask(0)
+        try:
+            with watch.watching(sandbox.uid, MACHINE, sandbox.disk) as seen:
+                yield settings, seen
+        finally:
+            os.umask(before)
+
+    def boot(self) -> Found:
+        """The machine comes up, the LSM is there, and the kernel does not complain."""
+        faults: list[str] = []
+        with self._settings("boot") as (settings, seen):
+            share = settings.reports / self.variant.name
+            console = settings.reports / "console.log"
+            program = Program((), self.shop.paths.bin)
+            machine = machine_of(
+                self.variant,
+                self.shop.paths.bzimage,
+                program,
+                share=share,
+                console=console,
+                accel=settings.accel,
+            )
+            try:
+                with vm.Vm(machine, settings.deadlines, settings.vng) as running:
+                    asked = running.channel.run(
+                        _LSM.replace("{0}", "/sys/kernel/security"), settings.deadlines.boot
+                    )
+                if "bpf" not in asked.output.strip().split(","):
+                    faults.append(f"the LSM bpf is missing: {files.text(asked.output.encode())}")
+            except (vm.BootError, GuestGoneError, TimeoutError) as error:
+                faults.append(str(error) or "the machine does not answer")
+            part = files.read(console, LOG_LIMIT)
+            found = splat.scan(files.text(part.data), settings.policy)
+        if part.left_out:
+            faults.append(f"the kernel says more than {LOG_LIMIT} bytes while it boots")
+        faults += [f"{each.kind}: {each.title}" for each in found]
+        return Found(tuple(faults[:_MOST_FAULTS]), tuple(seen.limited), "console.log")
+
+    def tests(self, names: Sequence[str]) -> tuple[Found, int]:
+        """Run selftests; returns how it went, and how many verdicts there are."""
+        chosen = self._discovered(names)
+        items = selftests.choose(chosen, ())
+        faults: list[str] = []
+        limited: list[Limited] = []
+        with self._settings("guest") as (settings, seen):
+            session = VariantSession(
+                self.variant,
+                self.shop.paths,
+                items,
+                chosen,
+                settings=settings,
+                program=Program((str(self.shop.paths.runner),), self.shop.paths.bin),
+            )
+            try:
+                for item in items:
+                    reached = session.verdict(item)
+                    if reached.status not in verdict.FINE:
+                        faults.append(f"{item.name}: {reached.status.value}: {reached.message}")
+                session.close()
+            finally:
+                session.kill()
+            faults += [f"{each.kind}: {each.title}" for each in session.strays]
+        limited += seen.limited
+        if session.error:
+            faults.append(str(session.error))
+        say(f"selftests: {len(items)} verdicts, {len(faults)} faults")
+        log = f"console-{self.variant.name}.log"
+        return Found(tuple(faults[:_MOST_FAULTS]), tuple(limited), log), len(items)
+
+    def _discovered(self, names: Sequence[str]) -> tuple[selftests.Selftest, ...]:
+        """The tests, by sources that were asked for inside and are plain files out here."""
+        folder = self.shop.sandbox.disk.path / "prog_tests"
+        folder.mkdir()
+        for name in names:
+            (folder / f"{name}.c").write_text(self.shop.source_of(name), encoding="utf-8")
+        return tuple(test for test in selftests.discover(folder) if test.name in names)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """What vng sees; not a word of ours."""
+    wanted = vm.environment(home)
+    return {name: wanted[name] for name in ("PATH", "HOME")}
+
+
+def _known() -> tuple[verdict.KnownFailure, ...]:
+    path = POLICY / "known-failures.txt"
+    return verdict.parse_known(path.read_text(encoding="utf-8"), str(path))
