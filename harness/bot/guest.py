@@ -1,6 +1,7 @@
 """Boot a kernel of a stranger's making, with QEMU in the sandbox, and run its selftests."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from harness.bot.limits import Limited, Limits
 from harness.bot.sandbox import Bind
 from harness.bot.workshop import Found, Workshop
 from harness.console import GuestGoneError
+from harness.errors import InfraError
 from harness.model import ROOT, Variant
 from harness.progress import say
 from harness.session import LOG_LIMIT, Program, Settings, VariantSession, machine_of
@@ -20,7 +22,10 @@ POLICY = ROOT / "policy"
 #: How long the machines of one series may run, in seconds, and what QEMU may take.
 MACHINE = Limits(seconds=3600)
 
-_LSM = "cat /sys/kernel/security/lsm 2>/dev/null || { mount -t securityfs x {0} && cat {0}/lsm; }"
+_LSM = (
+    "cd /sys/kernel/security && "
+    "{ cat lsm 2>/dev/null || { mount -t securityfs x $PWD && cat $PWD/lsm; }; }"
+)
 _KVM = Path("/dev/kvm")
 _MOST_FAULTS = 20
 
@@ -43,7 +48,7 @@ class Guest:
         return self.shop.base.variant
 
     @contextmanager
-    def _settings(self, name: str) -> Iterator[tuple[Settings, watch.Watch]]:
+    def _settings(self, name: str, *binds: Bind) -> Iterator[tuple[Settings, watch.Watch]]:
         """A folder that a machine may write to, watched over; and all is ended at the end."""
         sandbox = self.shop.sandbox
         place = sandbox.disk.folder(name, sandbox.uid)
@@ -58,7 +63,9 @@ class Guest:
             sandbox.disk.path / f"{name}-vng",
             binds=(
                 Bind(place, writable=True),
-                Bind(Path(vng).parent.parent),
+                Bind(vng.parent.parent),
+                *_interpreter(),
+                *binds,
                 *([Bind(_KVM, device=True)] if kvm else []),
             ),
             environment=_environment(share),
@@ -82,25 +89,39 @@ class Guest:
             os.umask(before)
 
     def boot(self) -> Found:
-        """The machine comes up, the LSM is there, and the kernel does not complain."""
+        """The machine comes up, the LSM is there, and the kernel does not complain.
+
+        Raises:
+            InfraError: the kernel of the base does not come up here, either.
+        """
+        found, came_up = self._boot("boot", self.shop.paths.bzimage)
+        if not came_up:
+            say("the machine did not come up; does the base's own?")
+            control, came_up = self._boot(
+                "control", self.shop.base_image, Bind(self.shop.base_image)
+            )
+            if not came_up:
+                raise InfraError(f"no machine comes up in the sandbox: {control.faults[0]}.")
+        return found
+
+    def _boot(self, name: str, bzimage: Path, *binds: Bind) -> tuple[Found, bool]:
+        """What is wrong with how a kernel boots, and whether it came up at all."""
         faults: list[str] = []
-        with self._settings("boot") as (settings, seen):
-            share = settings.reports / self.variant.name
-            console = settings.reports / "console.log"
-            program = Program((), self.shop.paths.bin)
+        came_up = False
+        with self._settings(name, *binds) as (settings, seen):
+            console = settings.reports / f"console-{name}.log"
             machine = machine_of(
                 self.variant,
-                self.shop.paths.bzimage,
-                program,
-                share=share,
+                bzimage,
+                Program((), self.shop.paths.bin),
+                share=settings.reports / self.variant.name,
                 console=console,
                 accel=settings.accel,
             )
             try:
                 with vm.Vm(machine, settings.deadlines, settings.vng) as running:
-                    asked = running.channel.run(
-                        _LSM.replace("{0}", "/sys/kernel/security"), settings.deadlines.boot
-                    )
+                    came_up = True
+                    asked = running.channel.run(_LSM, settings.deadlines.boot)
                 if "bpf" not in asked.output.strip().split(","):
                     faults.append(f"the LSM bpf is missing: {files.text(asked.output.encode())}")
             except (vm.BootError, GuestGoneError, TimeoutError) as error:
@@ -110,7 +131,7 @@ class Guest:
         if part.left_out:
             faults.append(f"the kernel says more than {LOG_LIMIT} bytes while it boots")
         faults += [f"{each.kind}: {each.title}" for each in found]
-        return Found(tuple(faults[:_MOST_FAULTS]), tuple(seen.limited), "console.log")
+        return Found(tuple(faults[:_MOST_FAULTS]), tuple(seen.limited), console.name), came_up
 
     def tests(self, names: Sequence[str]) -> tuple[Found, int]:
         """Run selftests; returns how it went, and how many verdicts there are."""
@@ -150,6 +171,13 @@ class Guest:
         for name in names:
             (folder / f"{name}.c").write_text(self.shop.source_of(name), encoding="utf-8")
         return tuple(test for test in selftests.discover(folder) if test.name in names)
+
+
+def _interpreter() -> Iterator[Bind]:
+    """The Python that vng's environment was made from, where it is not the system's."""
+    place = Path(sys.base_prefix)
+    if not place.is_relative_to("/usr"):
+        yield Bind(place)
 
 
 def _environment(home: Path) -> dict[str, str]:

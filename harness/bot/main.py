@@ -20,7 +20,7 @@ from harness.bot.sandbox import Sandbox
 from harness.bot.steps import Steps
 from harness.bot.threads import Series
 from harness.errors import KrsiError, UsageError
-from harness.model import ROOT, VARIANTS, BuildPaths
+from harness.model import ROOT, VARIANTS
 from harness.progress import say
 
 OPTIONS = ("--mbox", "--series", "--git")
@@ -176,8 +176,7 @@ def _look(request: Request, answer: Answer, base: workshop.Base, disk: Disk) -> 
     shop = workshop.Workshop(base, Sandbox(disk, sandbox.free_user()))
 
     def who() -> vm.Accel:
-        kernel = BuildPaths.of(base.variant.name, base.build).bzimage
-        chosen = accel.choose(request.accel, kernel)
+        chosen = accel.choose(request.accel, shop.base_image)
         say(f"accelerator: {chosen}")
         return chosen.accel
 
@@ -210,7 +209,7 @@ def _bounds(disk: int) -> tuple[str, ...]:
 def _keep_logs(disk: Disk, place: Path) -> None:
     """Copy the logs from the disk, of large ones the two ends."""
     place.mkdir(parents=True, exist_ok=True)
-    for folder in ("log", "boot", "guest"):
+    for folder in ("log", "boot", "control", "guest"):
         for log in sorted((disk.path / folder).glob("*.log"))[:_MOST_LOGS]:
             text = files.text(files.read(log, _LOG_LIMIT).data)
             (place / log.name).write_text(text, encoding="utf-8")

@@ -46,6 +46,7 @@ class Base:
         commit: the base of everything.
         start: the commit that the series goes on top of.
         build: the folder in which `make kernel` left it.
+        seen: where that is seen inside: what was built there knows it by this name.
         options: what its configuration must have.
     """
 
@@ -54,12 +55,13 @@ class Base:
     commit: str
     start: str
     build: Path
+    seen: Path
     options: kconfig.Config = field(default_factory=dict)
 
     @property
     def sources(self) -> Path:
-        """Where the variant's sources lie, and are seen inside."""
-        return self.build / ("tree" if self.variant.series == "all" else f"src-{self.variant.name}")
+        """Where the variant's sources are seen inside."""
+        return self.seen / ("tree" if self.variant.series == "all" else f"src-{self.variant.name}")
 
     def __str__(self) -> str:
         """One line for people."""
@@ -80,7 +82,15 @@ def base_of(variant: Variant, folder: Path) -> Base:
             f"VARIANT={variant.name}' first."
         )
     start = state.applied if variant.series == "all" else state.base
-    return Base(variant, state.version, state.base, start, folder, build.requested(variant))
+    seen = _built_in(BuildPaths.of(variant.name, folder).kernel) or folder
+    return Base(variant, state.version, state.base, start, folder, seen, build.requested(variant))
+
+
+def _built_in(output: Path) -> Path | None:
+    """The build folder as it was called when a kernel was built: objects hold its name."""
+    link = output / "source"
+    place = link.readlink().parent if link.is_symlink() else None
+    return place if place and place.is_absolute() else None
 
 
 def ccache_folder() -> Path | None:
@@ -119,7 +129,7 @@ class Workshop:
     def __init__(self, base: Base, sandbox: Sandbox) -> None:
         self.base = base
         disk = sandbox.disk
-        self.paths = BuildPaths.of(base.variant.name, base.build)
+        self.paths = BuildPaths.of(base.variant.name, base.seen)
         self.kernel = kmake.Kernel(base.variant.name, base.sources, self.paths.kernel)
         self._objects = Repo(base.build / "tree").git_dir / "objects"
         self._mail = disk.path / "mail"
@@ -135,7 +145,7 @@ class Workshop:
             *([Bind(cache)] if cache else []),
         )
         environment = {
-            **kmake.environment(base.build),
+            **kmake.environment(base.seen),
             **git.ENVIRONMENT,
             **git.IDENTITY,
             "CCACHE_READONLY": "1",
@@ -152,8 +162,13 @@ class Workshop:
         repo = Repo(self.base.sources)
         trees = tree.Trees(state, repo, repo, developed=False)
         return build.Job(
-            build.Request(self.base.variant, build=self.base.build), self.paths, trees, {}
+            build.Request(self.base.variant, build=self.base.seen), self.paths, trees, {}
         )
+
+    @property
+    def base_image(self) -> Path:
+        """The base's own kernel, as `make kernel` left it."""
+        return BuildPaths.of(self.base.variant.name, self.base.build).bzimage
 
     def seed(self) -> None:
         """Copy what `make kernel` left, and let the sources be at the start of the series.
