@@ -90,13 +90,16 @@ def of_range(range_: str, repository: Path, scratch: Path) -> Iterator[bytes]:
         raise UsageError(f"--git {range_}: not a range of commits.")
     if proc.which("git") is None:
         raise UsageError("git: no such command.")
-    proc.run(
+    done = proc.run(
         command("format-patch", "--quiet", "--output-directory", scratch, range_, "--"),
         cwd=repository,
         env=ENVIRONMENT,
         timeout=_GIT_TIMEOUT,
-        check=UsageError,
+        check=None,
     )
+    if not done.ok:
+        reason = done.stderr.strip().removeprefix("fatal: ").splitlines()[:1]
+        raise UsageError(f"--git {range_}: {''.join(reason) or done.why}.")
     if not any(scratch.iterdir()):
         raise UsageError(f"--git {range_}: there is no commit in this range.")
     yield from of_source(str(scratch))

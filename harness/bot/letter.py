@@ -145,7 +145,9 @@ def _table(answer: Answer) -> str:
     whole = [answer.check(name) for name in (*FIRST, *LAST)]
     words = ", ".join(f"{check.name} {_WORDS[check.status]}" for check in whole)
     lines += textwrap.wrap(words, _WIDTH, initial_indent="series ", subsequent_indent=" " * 7)
-    notes = [line for note in series.notes for line in textwrap.wrap(f"Note: {note}.", _WIDTH)]
+    notes = [
+        line for note in series.notes for line in textwrap.wrap(one_line(f"Note: {note}."), _WIDTH)
+    ]
     return "\n".join([*lines, *notes])
 
 

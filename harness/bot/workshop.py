@@ -34,6 +34,8 @@ _ORIGIN = Path("/origin")
 _CHECKPATCH = ("--strict", "--quiet", "--no-summary", "--terse", "--show-types", "--no-signoff")
 _IGNORED = "--ignore=UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES"
 _MOST_FAULTS = 20
+#: A configuration that comes out as it was keeps its time: nothing is built again for it.
+_KEEP_TIME = 'if cmp -s "$1" "$2"; then touch -r "$2" "$1"; fi'
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,13 @@ def base_of(variant: Variant, folder: Path) -> Base:
     Raises:
         BuildError: it has left nothing.
     """
-    state = tree.load(Repo(folder / "tree"))
-    if state is None:
+    sources = Repo(folder / "tree")
+    state = tree.load(sources) if sources.exists else None
+    image = BuildPaths.of(variant.name, folder).bzimage
+    if state is None or not image.exists():
         raise BuildError(
-            f"{folder / 'tree'}: there are no sources yet; run 'make kernel "
-            f"VARIANT={variant.name}' first."
+            f"kernel '{variant.name}' is not built ({image} is missing): run 'make kernel "
+            f"VARIANT={variant.name}'."
         )
     start = state.applied if variant.series == "all" else state.base
     seen = _built_in(BuildPaths.of(variant.name, folder).kernel) or folder
@@ -277,7 +281,10 @@ class Workshop:
         if not have:
             faults, limited = self._fresh_configuration(log)
         if not faults:
+            kept = self.kernel.config.with_name(".config.kept")
+            self._run(["cp", "-p", self.kernel.config, kept], APPLY, log)
             done = self._run(self.kernel.command("olddefconfig"), CONFIGURE, log)
+            self._run(["sh", "-c", _KEEP_TIME, "sh", self.kernel.config, kept], APPLY, log)
             limited += done.limited
             if not done.ok:
                 faults += self._why(done)
