@@ -441,7 +441,7 @@ out:
 /* An error that sends those astray who called the hook. */
 static void internal_error(void)
 {
-	int sk[2] = { -1, -1 };
+	int sk[2] = { -1, -1 }, error;
 	char byte = 1;
 
 	if (!lsm_has_chains()) {
@@ -456,13 +456,14 @@ static void internal_error(void)
 	if (!ASSERT_OK_FD(link_fd, "attach"))
 		goto out;
 	/* The last error for user space, those of the kernel, and the first beyond. */
-	for (skel->bss->error = 511; skel->bss->error <= 531; skel->bss->error++) {
+	for (error = 511; error <= 531; error++) {
+		skel->bss->verdict = -error;
 		errno = 0;
 		ASSERT_EQ(read(sk[1], &byte, 1), lsm_enforcing() ? -1 : 1, "read");
 		if (!lsm_enforcing())
 			break;
-		ASSERT_EQ(errno, skel->bss->error == 511 || skel->bss->error == 531 ?
-			  skel->bss->error : EPERM, "what read() said");
+		ASSERT_EQ(errno, error == 511 || error == 531 ? error : EPERM,
+			  "what read() said");
 	}
 out:
 	close(sk[0]);
