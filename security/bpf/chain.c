@@ -45,7 +45,7 @@ static notrace u32 leave_sleepable(u32 verdict)
 {
 	migrate_enable();
 	rcu_read_unlock_trace();
-	return verdict;
+	return bpf_chain_verdict(verdict);
 }
 
 static const struct bpf_chain_section plain_section = {

@@ -228,8 +228,7 @@ int BPF_PROG(kill_tested, struct task_struct *p, struct kernel_siginfo *info, in
 	return -EACCES;
 }
 
-SEC("?lsm/socket_recvmsg")
-int BPF_PROG(receive, struct socket *sock, struct msghdr *msg, int size, int flags)
+static __always_inline int say_verdict(void)
 {
 	int ret = verdict;
 
@@ -238,4 +237,16 @@ int BPF_PROG(receive, struct socket *sock, struct msghdr *msg, int size, int fla
 	/* One comparison of another register would do, but not for the verifier. */
 	barrier_var(ret);
 	return ret > 0 ? 0 : ret;
+}
+
+SEC("?lsm/socket_recvmsg")
+int BPF_PROG(receive, struct socket *sock, struct msghdr *msg, int size, int flags)
+{
+	return say_verdict();
+}
+
+SEC("?lsm.s/socket_recvmsg")
+int BPF_PROG(receive_sleepable, struct socket *sock, struct msghdr *msg, int size, int flags)
+{
+	return say_verdict();
 }
