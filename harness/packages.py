@@ -88,6 +88,11 @@ STATIC = (
     Need("python3-sphinx", command="sphinx-build"),
     Need("python3-yaml", file=Path("/usr/lib/python3/dist-packages/yaml/__init__.py")),
 )
+#: For the tests that look at report.html as a person does.
+BROWSER = (
+    Need("chromium", command="chromium"),
+    Need("chromium-driver", command="chromedriver"),
+)
 #: For the suite `upstream`, besides: what the kernel's own selftests call in the guest.
 SUITE = (
     Need("e2fsprogs", command="mkfs.ext4"),

@@ -1,6 +1,7 @@
 """What run_tests.py does: from arguments to pytest, and from pytest's answer to an exit status."""
 
 import argparse
+import contextlib
 import difflib
 import os
 import shutil
@@ -18,8 +19,8 @@ from harness.bot import main as bot
 from harness.errors import InfraError, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.plugin import Plugin
+from harness.report import finish, shards
 from harness.report import options as report_options
-from harness.report import shards
 from harness.report.results import Shard
 from harness.selftests import Item
 from harness.session import Settings, VariantSession, test_environment
@@ -158,15 +159,13 @@ def _variants(text: str) -> tuple[str, ...]:
     return names
 
 
-def pytest_arguments(options: Options, folder: Path | None, cwd: Path) -> list[str]:
+def pytest_arguments(options: Options, cwd: Path) -> list[str]:
     """Build pytest's command line: no configuration but ours, no plugin nobody asked for."""
     arguments = ["-c", os.devnull, f"--rootdir={cwd}", "-p", "no:cacheprovider", "--no-header"]
     if options.list_only:
         arguments += ["--collect-only", "-q"]
     else:
-        suite = options.suite
-        arguments += ["-v", "-ra", f"--junit-prefix={suite}", "-o", f"junit_suite_name={suite}"]
-        arguments += [f"--junitxml={folder}/junit.xml"] if folder else []
+        arguments += ["-v", "-ra"]
     if options.stop_early:
         arguments.append("-x")
     if options.expression:
@@ -206,12 +205,17 @@ def main(argv: Sequence[str]) -> int:
         print(shards.says(items, shard), file=sys.stderr, flush=True)
     if options.list_only:
         plugin = Plugin(items, suite.tests, None)
-        return _nothing_matched(options, _pytest(options, None, plugin))
-    return test(options, suite, items, shard)
+        return _nothing_matched(options, _pytest(options, plugin))
+    if not options.wishes.tap:
+        return test(options, suite, items, shard).exit_code
+    with contextlib.redirect_stdout(sys.stderr):
+        done = test(options, suite, items, shard)
+    print(done.ktap, end="", flush=True)
+    return done.exit_code
 
 
-def _pytest(options: Options, folder: Path | None, plugin: Plugin) -> int:
-    return int(pytest.main(pytest_arguments(options, folder, Path.cwd()), plugins=[plugin]))
+def _pytest(options: Options, plugin: Plugin) -> int:
+    return int(pytest.main(pytest_arguments(options, Path.cwd()), plugins=[plugin]))
 
 
 def _nothing_matched(options: Options, answer: int) -> int:
@@ -226,10 +230,11 @@ def test(
     suite: suites.Suite,
     items: dict[str, tuple[Item, ...]],
     shard: Shard | None,
-) -> int:
-    """Run the items, which may be a `shard` of more, and leave a report; returns the status."""
+) -> finish.Finished:
+    """Run the items, which may be a `shard` of more, and leave a report."""
     started = datetime.now(UTC)
     begin = time.monotonic()
+    baseline = finish.baseline(options.wishes)
     paths = {variant: BuildPaths.of(variant) for variant in items}
     programs = suite.programs(tuple(items))
     known = POLICY / "known-failures.txt"
@@ -265,13 +270,13 @@ def test(
 
     plugin = Plugin(items, suite.tests, make, repeat=options.repeat, until_fail=options.until_fail)
     try:
-        outcome = _pytest(options, settings.reports, plugin)
+        outcome = _pytest(options, plugin)
     finally:
         for session in plugin.sessions.values():
             session.kill()
     if not plugin.sessions:
         shutil.rmtree(settings.reports)
-        return _nothing_matched(options, outcome)
+        return finish.Finished(_nothing_matched(options, outcome), (), "")
     report.point_to_latest(settings.reports)
     records = plugin.records({name: report.read_manifest(paths[name]) for name in paths})
     histories = {name: session.rounds for name, session in plugin.sessions.items()}
@@ -292,12 +297,15 @@ def test(
         exit_code=code,
         shard=shard,
     )
-    report.leave(settings.reports, found)
+    every = {item for each in suite.tests for item in each.items}
+    whole = all(every <= {*record.verdicts} for record in records)
+    done = finish.finish(settings.reports, found, options.wishes, baseline, whole=whole)
     print("\n".join(suite.conclude(settings.reports)), flush=True)
     for name, history in histories.items() if options.repeat > 1 else ():
         print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)
+    print("\n".join(done.lines), end="\n" if done.lines else "", flush=True)
     print(f"report: {_relative(settings.reports)}", flush=True)
-    return code
+    return done
 
 
 def _relative(path: Path) -> str:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kcidb_io.schema import LATEST
 
-from harness import boot, check, files, kconfig, ktap, plugin, report, selftests, series, splat
+from harness import boot, check, files, kconfig, ktap, report, selftests, series, splat
 from harness import verdict as judge
 from harness.errors import UsageError
 from harness.model import ROOT, Status
@@ -388,42 +388,8 @@ def test_results_are_read_back(tmp_path: Path, verdict: Verdict) -> None:
     )
     report.leave(tmp_path, found)
     assert report.load(tmp_path) == found
+    (case,) = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase[@name='lsm_x/a']")
+    bad = case.find("failure") is not None or case.find("error") is not None
+    assert bad == (verdict.status not in judge.FINE)
+    assert ktap.parse((tmp_path / "results.ktap").read_text("utf-8")).problems == ()
     LATEST.validate(json.loads((tmp_path / "results.json").read_text("utf-8")))
-
-
-class Told:
-    """Hands out one verdict."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self.told = verdict
-        self.error = None
-        self.strays = verdict.splats
-        self.notes = list(verdict.details)
-
-    def verdict(self, _: Item) -> Verdict:
-        return self.told
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-@few
-@given(reached)
-def test_junit_is_always_xml(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], verdict: Verdict
-) -> None:
-    ours = plugin.Plugin({"krsi": [Item("lsm_x")]}, [TEST], lambda *_: Told(verdict))  # type: ignore[arg-type]
-    path = tmp_path / "junit.xml"
-    words = [
-        "-c/dev/null",
-        f"--rootdir={tmp_path}",
-        "-pno:cacheprovider",
-        "-ra",
-        f"--junitxml={path}",
-    ]
-    answer = int(pytest.main(words, plugins=[ours]))
-    capsys.readouterr()
-    (case,) = ET.parse(path).getroot().iter("testcase")
-    failed = case.find("failure") is not None
-    assert failed == (verdict.status not in judge.FINE)
-    assert answer == int(failed)

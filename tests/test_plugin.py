@@ -1,6 +1,5 @@
 """pytest's side: items, outcomes, words and exit codes, without a machine."""
 
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def run(
     ours = Plugin(
         dict.fromkeys(variants, TEST.items), [TEST], make, repeat=repeat, until_fail=until_fail
     )
-    arguments = runtests.pytest_arguments(options(**changes), folder, folder)
+    arguments = runtests.pytest_arguments(options(**changes), folder)
     return int(pytest.main(arguments, plugins=[ours])), ours
 
 
@@ -173,17 +172,6 @@ def test_list_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert ours.sessions["krsi"].asked == []  # type: ignore[attr-defined]
 
 
-def test_junit_has_names_times_and_properties(tmp_path: Path) -> None:
-    run(tmp_path, {"lsm_x/a": Verdict(Status.CRASH, "boom", seconds=2.5)})
-    root = ET.parse(tmp_path / "junit.xml").getroot()
-    case = root.findall(".//testcase")[0]
-    assert (case.get("classname"), case.get("name")) == ("krsi", "lsm_x.a[krsi]")
-    assert float(case.get("time", 0)) == pytest.approx(2.5)
-    properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
-    assert properties == {"variant": "krsi", "status": "crash", "seconds": "2.5"}
-    assert case.find("failure") is not None
-
-
 def test_rounds_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first round of each kernel fails, the second one does not, in one session."""
     variants = ("krsi", "upstream")
@@ -198,10 +186,6 @@ def test_rounds_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for session in ours.sessions.values():
         assert session.begun == 2  # type: ignore[attr-defined]
         assert session.items == TEST.items  # type: ignore[attr-defined]
-    cases = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")
-    assert len({case.get("name") for case in cases}) == 12
-    properties = {entry.get("name"): entry.get("value") for entry in cases[4].iter("property")}
-    assert properties["round"] == "2"
 
 
 def test_the_round_that_fails_is_the_last_one(

@@ -45,6 +45,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     compared.add_argument("before", type=Path, metavar="BASELINE")
     compared.add_argument("after", type=Path, metavar="FOLDER")
     compared.set_defaults(command=_compare)
+    page = kinds.add_parser("html", help="make report.html anew")
+    page.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", default=REPORTS / "latest")
+    page.set_defaults(command=_html)
 
 
 def _merge(args: argparse.Namespace) -> int:
@@ -72,3 +75,9 @@ def _compare(args: argparse.Namespace) -> int:
     for line in compare.says(found):
         say(line)
     return 1 if found.failed else 0
+
+
+def _html(args: argparse.Namespace) -> int:
+    store.page(args.folder, store.load(args.folder))
+    say(f"{args.folder / 'report.html'}")
+    return 0

@@ -1,4 +1,4 @@
-"""A run beside an older one, the baseline: what fails anew, what is mended, what takes longer. Pure.
+"""A run beside an older one, the baseline: what fails anew, what is mended, what is slower. Pure.
 
 Of several rounds an item's worst counts. Only kernels of this run are compared.
 """

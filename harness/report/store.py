@@ -8,8 +8,9 @@ from pathlib import Path
 from harness import series
 from harness.errors import UsageError
 from harness.model import ROOT, VARIANTS
-from harness.report import figures, kcidb, results
-from harness.report.folder import write
+from harness.report import consoles, figures, junit, kcidb, results, tap
+from harness.report.compare import Comparison
+from harness.report.folder import write, write_text
 from harness.report.results import Results
 
 NAME = "results.json"
@@ -37,11 +38,30 @@ def load(path: Path) -> Results:
         raise UsageError(f"{path} is no results.json of ours: {why or 'empty'}") from error
 
 
-def leave(folder: Path, found: Results) -> None:
-    """Write everything that a report consists of besides the logs."""
+def leave(folder: Path, found: Results, comparison: Comparison | None = None) -> None:
+    """Write everything that a report consists of besides the logs, which are there."""
     measured = figures.beside(folder)
-    document = kcidb.pack(found, figures.of(measured), patchsets(found))
-    write(folder / NAME, document)
+    write(folder / NAME, kcidb.pack(found, figures.of(measured), patchsets(found)))
+    write_text(folder / "junit.xml", junit.render(found))
+    write_text(folder / "results.ktap", tap.render(found))
+    page(folder, found, comparison)
+
+
+def page(folder: Path, found: Results, comparison: Comparison | None = None) -> None:
+    """Write report.html."""
+    # A reader of results has no use for a template engine.
+    from harness.report import html  # noqa: PLC0415
+
+    measured = figures.beside(folder)
+    drawn = [folder / name for name in figures.PLOTS if (folder / name).is_file()]
+    text = html.render(
+        found,
+        consoles.read(folder, found),
+        comparison=comparison,
+        plots=[path.read_text("utf-8") for path in drawn],
+        made=measured.started if measured else "",
+    )
+    write_text(folder / "report.html", text)
 
 
 def patchsets(found: Results, folder: Path = _PATCHES) -> Mapping[str, str]:
