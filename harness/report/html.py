@@ -64,7 +64,7 @@ class Cell:
         status: the worst, or "none" where it did not run.
         mark: a sign for it.
         word: what a screen reader says.
-        count: how many of how many subtests are well; "" if there is one only.
+        count: how many subtests passed, or how many of how many did not fail; "" without any.
         flaky: it did not always fare alike.
     """
 
@@ -306,7 +306,8 @@ def _cell(items: Sequence[Result], *, flaky: bool) -> Cell:
     subtests = [item for item in items if "/" in item.name]
     well = sum(item.fine for item in subtests)
     several = len(items) > 1 and bool(subtests)
-    count = (f"{well}/{len(subtests)}" if well < len(subtests) else str(well)) if several else ""
+    passed = sum(item.status is Status.PASS for item in subtests)
+    count = (f"{well}/{len(subtests)}" if well < len(subtests) else str(passed)) if several else ""
     return Cell(status.value, _MARKS[status], _WORDS[status], count, flaky)
 
 

@@ -4,6 +4,7 @@ What is wrong with the parts is named. A shard that is missing is no pass: its i
 the status is that of infrastructure that failed. Joining is pure.
 """
 
+import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,7 +113,7 @@ def join(parts: Sequence[Part]) -> Results:
     first = parts[0].results
     return replace(
         first,
-        id="-".join(("merged", *sorted({part.results.id for part in parts}))),
+        id=f"merged-{_hash(part.results.id for part in parts)}",
         started=started,
         seconds=(ended - started).total_seconds(),
         exit_code=max(*codes, InfraError.exit_code if missing else 0),
@@ -123,6 +124,10 @@ def join(parts: Sequence[Part]) -> Results:
         subtests=tuple(each for part in parts for each in part.results.subtests),
         shard=None,
     )
+
+
+def _hash(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
 def _check(parts: Sequence[Part]) -> None:

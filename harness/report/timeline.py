@@ -9,6 +9,8 @@ from harness.report.results import Result, Results, severity
 
 _TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _MOST_TICKS = 7
+# In percent: what is written further right would be cut off.
+_LAST = 93.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def _worst(status: Status) -> int:
 def _ticks(length: float) -> tuple[tuple[float, str], ...]:
     step = next((each for each in _TICKS if length / each <= _MOST_TICKS), _TICKS[-1])
     count = int(length // step)
-    return tuple((round(100 * n * step / length, 3), _clock(n * step)) for n in range(count + 1))
+    ticks = [(round(100 * n * step / length, 3), _clock(n * step)) for n in range(count + 1)]
+    return tuple((at, word) for at, word in ticks if at < _LAST)
 
 
 def _clock(seconds: int) -> str:
