@@ -39,6 +39,8 @@ The suite `upstream` is what the kernel itself has for LSM programs, from the un
 passes on the kernel `upstream` has to pass on the others, too; policy/parity.txt lists what may
 not.
 
+One report of several parts: --shard 1/2 and --shard 2/2, then `python3 -m harness report merge`.
+
 LSM_TEST_… of the environment reaches the C tests. What they repeat is not repeated often
 unless LSM_TEST_UPDATES=100000 or LSM_TEST_ROUNDS=100000 say so; allow for it by --timeout.
 
