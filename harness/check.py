@@ -23,7 +23,7 @@ from harness.git import Repo
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.progress import say
 
-_SOURCES = ("harness", "clients", "tests", "run_tests.py", ".ci/tally.py")
+_SOURCES = ("harness", "ci", "clients", "tests", "run_tests.py", ".ci/tally.py")
 #: Patches carry no sign-off until `make submit` adds the submitter's; the base has no history to
 #: find commits in; and whether MAINTAINERS knows a new file is checked exactly, below.
 SUBMITTED = (

@@ -76,3 +76,17 @@ def test_a_suite_has_what_its_tests_lean_on(tmp_path: Path) -> None:
 def test_an_empty_suite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no test with an LSM program"):
         upstream.discover(kernel(tmp_path, {"prog_tests/y.c": "void test_y(void) {}\n"}))
+
+
+def test_a_kernel_from_another_machine_brings_its_module(tmp_path: Path) -> None:
+    module = tmp_path / "krsi/bin/bpf_testmod.ko"
+    with pytest.raises(KrsiError):
+        upstream_client.add_module("krsi", tmp_path)
+    module.parent.mkdir(parents=True)
+    module.write_bytes(b"a module")
+    upstream_client.add_module("krsi", tmp_path)
+    assert module.read_bytes() == b"a module"
+    # Where there are sources it is made from them.
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(KrsiError):
+        upstream_client.add_module("krsi", tmp_path)
