@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fakes import write_tree
-from harness import upstream
-from harness.errors import UsageError
+from harness import upstream, upstream_client
+from harness.errors import KrsiError, UsageError
 
 LSM = 'SEC("lsm/bpf")\nint BPF_PROG(x) { return 0; }\n'
 TWO = (
