@@ -54,7 +54,6 @@ if sys.argv[1] == "--shard":
         "built": (kernel / "manifest.json").read_text().strip(),
         "vmlinux": (kernel / "kernel/vmlinux").read_text(),
         "module": (kernel / "bin/bpf_testmod.ko").read_text(),
-        "failed": number in failed,
     }))
     sys.exit(number in failed)
 if sys.argv[1] == "--mbox":
@@ -74,9 +73,7 @@ merged = pathlib.Path(sys.argv[-1])
 merged.mkdir(parents=True)
 parts = [json.loads((pathlib.Path(each) / "results.json").read_text()) for each in sys.argv[3:-2]]
 (merged / "results.json").write_text(json.dumps(parts))
-failed = [part["shard"] for part in parts if part["failed"]]
-(merged / "report.txt").write_text(f"{len(parts)} shards, failed: {failed}\\n")
-sys.exit(bool(failed))
+print(f"{len(parts)} shards")
 """
 SETTINGS = """\
 [project]
@@ -238,7 +235,7 @@ def test_a_push_is_built_once_and_tested_on_all_workers(plant: Plant) -> None:
     mail = plant.mail()
     assert mail["Subject"] == "branch 1: success", text(mail)
     assert "RCPT TO:<results@example.org>" in mail["X-To"]
-    assert text(mail).startswith("2 shards, failed: []\n")
+    assert text(mail).startswith("2 shards\n")
     parts = json.loads((plant.report("branch-1") / "results.json").read_text())
     assert [part["shard"] for part in parts] == ["1/2", "2/2"]
     workers = [part["where"].removeprefix(f"{plant.root}/").split("/")[0] for part in parts]
@@ -255,9 +252,8 @@ def test_a_shard_that_fails_makes_it_red(plant: Plant) -> None:
     mail = plant.mail()
     assert mail["Subject"] == "branch 2: failure", text(mail)
     said = text(mail)
-    assert said.startswith("2 shards, failed: ['2/2']\n")
-    assert "\nshards: failure" in said
-    assert "\nmerge: failure" in said
+    # Whatever the report says of it: a command that failed is enough.
+    assert said.startswith("2 shards\n\nshards: failure\n")
     assert len(json.loads((plant.report("branch-2") / "results.json").read_text())) == 2
 
 

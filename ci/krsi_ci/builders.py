@@ -13,6 +13,8 @@ from buildbot.process.results import EXCEPTION, FAILURE, SUCCESS
 from krsi_ci.settings import Maildir, Settings
 
 BRANCH, SERIES = "branch", "series"
+#: The step whose words are the report where there is no report.txt.
+MERGE = "merge"
 #: What another worker needs to boot and test a kernel.
 KERNEL = (
     *("build/krsi/manifest.json", "build/krsi/bin"),
@@ -96,7 +98,7 @@ def _branch(settings: Settings) -> Any:
                 flunkOnFailure=True,
             ),
             *(step for number in numbers for step in _fetch(settings, number)),
-            _command(settings, "merge", *merge),
+            _command(settings, MERGE, *merge),
             steps.DirectoryUpload(name="keep", workersrc=_MERGED, masterdest=_kept()),
             steps.MasterShellCommand(
                 name="clear",

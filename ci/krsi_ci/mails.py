@@ -10,7 +10,7 @@ from buildbot.process.results import SKIPPED, SUCCESS, Results
 from buildbot.reporters.message import MessageFormatterBase
 from twisted.internet import defer
 
-from krsi_ci.builders import BRANCH, SERIES
+from krsi_ci.builders import BRANCH, MERGE, SERIES
 from krsi_ci.settings import Settings
 
 REPORT = "report.txt"
@@ -70,8 +70,13 @@ class Formatter(MessageFormatterBase):
         result = Results[build["results"]]
         failed = []
         for step in build["steps"]:
-            if step["results"] not in _FINE:
-                end = yield _end(master, step["stepid"])
+            well = step["results"] in _FINE
+            if well and (report or step["name"] != MERGE):
+                continue
+            end = yield _end(master, step["stepid"])
+            if well:
+                report = "\n".join(said(end))
+            else:
                 failed.append(f"{step['name']}: {Results[step['results']]}\n{quoted(end)}".rstrip())
         return {
             "subject": subject(report, about, f"{name} {number}", result),
@@ -96,14 +101,18 @@ def _end(master: Any, step: int) -> Generator[Any, Any, str]:
     return "".join(ends)
 
 
-def quoted(log: str) -> str:
-    """The last lines of a log as Buildbot keeps it.
+def said(log: str) -> list[str]:
+    """The lines that a command has printed, of a log as Buildbot keeps it.
 
     A line begins with the stream that it came from: what Buildbot itself says of a command is too
     much, and nothing for others.
     """
-    lines = [line[1:] for line in log.splitlines() if line[:1] in {"o", "e"}]
-    return "\n".join(f"    {line}" for line in lines[-_TAIL:])
+    return [line[1:] for line in log.splitlines() if line[:1] in {"o", "e"}]
+
+
+def quoted(log: str) -> str:
+    """The last lines of a log, indented."""
+    return "\n".join(f"    {line}" for line in said(log)[-_TAIL:])
 
 
 def subject(report: str, about: str, name: str, result: str) -> str:
