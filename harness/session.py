@@ -53,6 +53,7 @@ class Settings:
         reports: the folder of this session's report.
         environment: variables that C tests read, see `test_environment`.
         cpus: how many the machine has.
+        machine: what tells its name and files from those of others that run at the same time.
     """
 
     vng: Path
@@ -63,6 +64,7 @@ class Settings:
     reports: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     cpus: int = DEFAULT_CPUS
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -544,9 +546,10 @@ class VariantSession:
             self.close()
         number = len(self.consoles) + 1
         suffix = f"-{number}" if number > 1 else ""
-        share = self._settings.reports / self.variant
+        name = f"{self.variant}{self._settings.machine}"
+        share = self._settings.reports / name
         share.mkdir(parents=True, exist_ok=True)
-        console = self._settings.reports / f"console-{self.variant}{suffix}.log"
+        console = self._settings.reports / f"console-{name}{suffix}.log"
         self.consoles.append(console)
         machine = machine_of(
             self._kernel,

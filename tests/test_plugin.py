@@ -9,7 +9,8 @@ import pytest
 
 from harness import plugin, runtests
 from harness.errors import InfraError
-from harness.model import ROOT, Status
+from harness.model import ROOT, Life, Status
+from harness.options import Options, pytest_arguments
 from harness.plugin import Plugin
 from harness.selftests import Item, Selftest
 from harness.splat import Splat
@@ -33,6 +34,7 @@ class FakeSession:
         self.notes = ["shutdown took longer than 15 s"]
         self.strays: tuple[Splat, ...] = ()
         self.consoles: list[Path] = []
+        self.machines: tuple[Life, ...] = ()
 
     def verdict(self, item: Item) -> Verdict:
         self.asked.append(item.name)
@@ -41,6 +43,10 @@ class FakeSession:
     def next_round(self) -> None:
         self.begun += 1
         self.verdicts = {}
+
+    @property
+    def rounds(self) -> tuple[dict[Item, Verdict], ...]:
+        return ({},)
 
     def complete(self) -> dict[Item, Verdict]:
         return {}
@@ -54,7 +60,7 @@ def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def options(**changes: Any) -> runtests.Options:
+def options(**changes: Any) -> Options:
     settings: dict[str, Any] = {
         "suite": "krsi",
         "variants": ("krsi",),
@@ -66,7 +72,7 @@ def options(**changes: Any) -> runtests.Options:
         "accel": "tcg",
         "timeout": None,
     }
-    return runtests.Options(**(settings | changes))
+    return Options(**(settings | changes))
 
 
 def run(
@@ -85,7 +91,7 @@ def run(
     ours = Plugin(
         dict.fromkeys(variants, TEST.items), [TEST], make, repeat=repeat, until_fail=until_fail
     )
-    arguments = runtests.pytest_arguments(options(**changes), folder, folder)
+    arguments = pytest_arguments(options(**changes), folder, folder)
     return int(pytest.main(arguments, plugins=[ours])), ours
 
 

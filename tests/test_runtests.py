@@ -4,22 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from harness import runtests, suites
+from harness import options, runtests, suites
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
 
 
 def test_defaults() -> None:
-    options = runtests.parse([])
-    assert options.suite == "krsi"
-    assert options.variants == ("krsi",)
-    assert options.accel == "auto"
-    assert options.names == ()
-    assert options.cpus == 2
+    read = options.parse([])
+    assert read.suite == "krsi"
+    assert read.variants == ("krsi",)
+    assert read.accel == "auto"
+    assert read.names == ()
+    assert read.cpus == 2
 
 
 def test_everything() -> None:
-    options = runtests.parse(
+    read = options.parse(
         [
             "--kernel",
             "krsi,upstream,krsi",
@@ -34,10 +34,10 @@ def test_everything() -> None:
             "lsm_y/z",
         ]
     )
-    assert options.variants == ("krsi", "upstream")
-    assert options.names == ("lsm_x", "lsm_y/z")
-    assert (options.expression, options.stop_early, options.accel) == ("a and b", True, "tcg")
-    assert options.cpus == 4
+    assert read.variants == ("krsi", "upstream")
+    assert read.names == ("lsm_x", "lsm_y/z")
+    assert (read.expression, read.stop_early, read.accel) == ("a and b", True, "tcg")
+    assert read.cpus == 4
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_everything() -> None:
 )
 def test_unknown_variants(text: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
-        runtests.parse(["--kernel", text])
+        options.parse(["--kernel", text])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_unknown_variants(text: str, hint: str) -> None:
 )
 def test_wrong_usage_is_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        runtests.parse(argv)
+        options.parse(argv)
     assert caught.value.code == 2
 
 
@@ -87,13 +87,13 @@ def test_wrong_usage_is_2(argv: list[str]) -> None:
     ],
 )
 def test_rounds(argv: list[str], repeat: int, until_fail: bool) -> None:
-    options = runtests.parse(argv)
-    assert (options.repeat, options.until_fail) == (repeat, until_fail)
+    read = options.parse(argv)
+    assert (read.repeat, read.until_fail) == (repeat, until_fail)
 
 
 def test_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        runtests.parse(["--help"])
+        options.parse(["--help"])
     assert caught.value.code == 0
     assert "exit status" in capsys.readouterr().out
 
