@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import fleet_fakes
 from harness import options, runtests, suites
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
@@ -114,3 +115,40 @@ def test_a_kernel_that_is_not_built_is_named_with_the_way_out(tmp_path: Path) ->
 def test_a_shell_takes_no_tests() -> None:
     with pytest.raises(UsageError, match="--shell"):
         runtests.main(["--shell", "lsm_x"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "free", "jobs", "said"),
+    [
+        (3, 20, 3, ""),
+        (3, 6, 2, "-j 2 instead of 3: a machine takes 2G, and 6.0 GiB of memory are free"),
+        (3, 1, 1, "-j 1 instead of 3"),
+        (99, 99, 12, ""),
+    ],
+)
+def test_machines_have_to_fit(
+    wanted: int, free: int, jobs: int, said: str, request: pytest.FixtureRequest
+) -> None:
+    tmp_path: Path = request.getfixturevalue("tmp_path")
+    capsys: pytest.CaptureFixture[str] = request.getfixturevalue("capsys")
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemAvailable: {free << 20} kB\n")
+    monkeypatch.setattr(runtests, "_MEMINFO", meminfo)
+    plan = fleet_fakes.make(tmp_path, repeat=3)
+    assert runtests._fitting(options.parse(["-j", str(wanted)]), plan).jobs == jobs
+    out = capsys.readouterr().out
+    assert said in out
+    assert bool(said) == bool(out)
+
+
+def test_lists_need_no_pytest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runtests.main(["--list", "lsm_attach/pin_keeps"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["lsm_attach/pin_keeps[krsi]", "", "1 items"]
+
+
+def test_expressions_narrow_a_list_down(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runtests.main(["--list", "-k", "pin_keeps"]) == 0
+    assert "lsm_attach/pin_keeps[krsi]" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no test matches -k 'nonesuch'"):
+        runtests.main(["--list", "-k", "nonesuch"])
