@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness import failure
 from harness.model import Status
 from harness.parity import Column
 from harness.plan import entries
@@ -17,7 +18,6 @@ from harness.report import VariantRecord
 from harness.rounds import Round
 from harness.selftests import Item, Selftest
 from harness.session import VariantSession
-from harness.splat import Splat
 from harness.verdict import Verdict
 
 _STATUS = "status"
@@ -84,26 +84,12 @@ class SelftestItem(pytest.Item):
     ) -> str:
         """What is shown below the live lines."""
         if isinstance(excinfo.value, VerdictError):
-            return explain(excinfo.value.verdict)
+            return failure.explain(excinfo.value.verdict)
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the item comes from."""
         return self.path, None, self.name
-
-
-def explain(verdict: Verdict) -> str:
-    """A verdict in full: the sentence, what the test printed, what the kernel printed."""
-    lines = [verdict.message, *(f"  {line}" for line in verdict.details)]
-    for found in verdict.splats:
-        lines += ["", *describe(found)]
-    return "\n".join(lines)
-
-
-def describe(found: Splat) -> Iterator[str]:
-    """A splat, line by line."""
-    yield f"[{found.kind}] {found.title}"
-    yield from (f"  {line}" for line in found.lines)
 
 
 def test_status(
@@ -121,9 +107,28 @@ def summarise(terminal: pytest.TerminalReporter, records: Sequence[VariantRecord
     for record in records:
         for found in record.strays:
             terminal.section(f"{record.name}: splat during {found.section}", red=True)
-            terminal.write("\n".join(describe(found)) + "\n")
+            terminal.write("\n".join(failure.describe(found)) + "\n")
         for note in filter(None, (*record.notes, record.error)):
             terminal.write_line(f"{record.name}: {note}")
+    for said, names in failure.repeated(_crashes(records)).items():
+        terminal.section(
+            f"the same crash {len(names)} times: {failure.fingerprint(said)}", red=True
+        )
+        terminal.write_line(said)
+        for name in names:
+            terminal.write_line(f"  {name}")
+
+
+def _crashes(records: Sequence[VariantRecord]) -> Iterator[tuple[str, str]]:
+    """Whatever has crashed or complained in any round, and how."""
+    for record in records:
+        rounds = (*record.earlier, record.verdicts)
+        for number, verdicts in enumerate(rounds, 1):
+            suffix = f"#{number}" if len(rounds) > 1 else ""
+            for item, reached in verdicts.items():
+                yield f"{item.name}[{record.name}{suffix}]", failure.of_verdict(reached)
+        for stray in record.strays:
+            yield f"{stray.section}[{record.name}], outside of a test", failure.signature(stray)
 
 
 class Plugin:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from harness import (
     balance,
     durations,
     failed,
+    files,
     policy,
     report,
     rounds,
@@ -26,7 +28,7 @@ from harness import (
 from harness.bot import main as bot
 from harness.errors import UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
-from harness.options import Options, parse, pytest_arguments
+from harness.options import Options, parse, pytest_arguments, rerun
 from harness.parity import Column
 from harness.plan import Plan, entries
 from harness.report import VariantRecord, shards
@@ -153,6 +155,7 @@ def prepare(options: Options, suite: suites.Suite, items: Mapping[str, Sequence[
         reports=report.new_folder(),
         environment=test_environment(os.environ),
         cpus=options.cpus,
+        again=partial(rerun, options, test_environment(os.environ)),
     )
     return Plan(suite, items, programs, settings, str(answer), options.timeout, options.repeat)
 
@@ -204,7 +207,7 @@ def test(
     print("\n".join(suite.conclude(folder)), flush=True)
     for name, history in histories.items() if options.repeat > 1 else ():
         print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)
-    print(f"report: {_relative(folder)}", flush=True)
+    print(f"report: {files.shown(folder)}", flush=True)
     return code
 
 
@@ -253,7 +256,3 @@ def _incomplete(records: Sequence[VariantRecord]) -> bool:
     """Whether a result is missing, though pytest has seen no failure."""
     every = (each.values() for record in records for each in (*record.earlier, record.verdicts))
     return any(verdict.status not in FINE for verdicts in every for verdict in verdicts)
-
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

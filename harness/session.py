@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import files, ktap, splat, verdict
+from harness import failure, files, ktap, splat, verdict
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
 from harness.model import BuildPaths, Life, Status, Variant
@@ -54,6 +54,7 @@ class Settings:
         environment: variables that C tests read, see `test_environment`.
         cpus: how many the machine has.
         machine: what tells its name and files from those of others that run at the same time.
+        again: from the names of a kernel and of an item to the command that runs it again.
     """
 
     vng: Path
@@ -65,6 +66,7 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     cpus: int = DEFAULT_CPUS
     machine: str = ""
+    again: Callable[[str, str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -311,6 +313,7 @@ class VariantSession:
         self.strays: tuple[splat.Splat, ...] = ()
         self.consoles: list[Path] = []
         self._machines: list[Vm] = []
+        self._share: tuple[Path, ...] = ()
         self._kernel = variant
         self._paths = paths
         self._tests = {test.name: test for test in tests}
@@ -438,7 +441,7 @@ class VariantSession:
             return
         for item in run.wanted[:-1]:
             if item not in self._verdicts and verdict.finished(evidence, item):
-                self._settle(item, verdict.of_subtest(evidence, item))
+                self._settle(item, verdict.of_subtest(evidence, item), evidence)
 
     def _start(self, test: str) -> None:
         vm = self._machine(self._tests[test].options)
@@ -485,7 +488,9 @@ class VariantSession:
         for item in left:
             if item.subtest and item not in later:
                 answers = not later and item is run.wanted[-1]
-                self._settle(item, self._of_subtest(evidence, item, runs if answers else ()))
+                self._settle(
+                    item, self._of_subtest(evidence, item, runs if answers else ()), evidence
+                )
         if not later and not run.wanted[-1].subtest:
             failed = verdict.failed_subtests(runs)
             whole = self._excuse_whole(verdict.of_test(runs), run.test.name, failed)
@@ -513,7 +518,7 @@ class VariantSession:
             return Verdict(Status.XFAIL, whole.message, whole.details)
         return whole
 
-    def _settle(self, item: Item, reached: Verdict) -> Verdict:
+    def _settle(self, item: Item, reached: Verdict, evidence: Evidence | None = None) -> Verdict:
         """Keep a verdict. It is final."""
         now = time.monotonic()
         seconds = now - self._since if self._since else 0.0
@@ -526,11 +531,26 @@ class VariantSession:
             round(seconds, 3),
             round(time.time() - seconds, 3),
         )
-        reached = self._judge(item, reached, self._runs.get(item.test, ()))
+        runs = self._runs.get(item.test, ())
+        reached = self._judge(item, reached, runs)
+        if reached.status not in verdict.FINE:
+            reached = self._with_leads(item, reached, evidence or (runs[-1] if runs else None))
         self._verdicts[item] = reached
         if item in self._waiting:
             self._waiting.remove(item)
         return reached
+
+    def _with_leads(self, item: Item, reached: Verdict, evidence: Evidence | None) -> Verdict:
+        """A verdict that is not well, with all that helps to find out why."""
+        said = failure.of_verdict(reached)
+        again = self._settings.again
+        return replace(
+            reached,
+            console=failure.excerpt(evidence.log, item.name, evidence.splats) if evidence else (),
+            fingerprint=failure.fingerprint(said) if said else "",
+            logs=tuple(files.shown(path) for path in (*self.consoles[-1:], *self._share)),
+            again=again(self.variant, item.name) if again else "",
+        )
 
     def _excuse_known(self, item: Item, reached: Verdict, _: Sequence[Evidence]) -> Verdict:
         return verdict.excuse(reached, self.variant, item, self._settings.known)
@@ -551,6 +571,7 @@ class VariantSession:
         share.mkdir(parents=True, exist_ok=True)
         console = self._settings.reports / f"console-{name}{suffix}.log"
         self.consoles.append(console)
+        self._share = (share,)
         machine = machine_of(
             self._kernel,
             self._paths.bzimage,

@@ -2,12 +2,13 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import plugin, runtests
+from harness import runtests
 from harness.errors import InfraError
 from harness.model import ROOT, Life, Status
 from harness.options import Options, pytest_arguments
@@ -222,12 +223,22 @@ def test_the_round_that_fails_is_the_last_one(
     assert ours.sessions["krsi"].begun == 5  # type: ignore[attr-defined]
 
 
-def test_explain_shows_everything() -> None:
-    text = plugin.explain(Verdict(Status.SPLAT, "why", ("said",), (SPLAT,)))
-    assert text.splitlines() == ["why", "  said", "", "[warning] WARNING: x", *SHOWN]
-
-
-SHOWN = ["  WARNING: x", "   foo+0x1/0x2"]
+def test_the_same_crash_is_said_to_be_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(SPLAT, title="WARNING: y", lines=("WARNING: y", " bar+0x1/0x2"))
+    reached = {
+        "lsm_x/a": Verdict(Status.SPLAT, "w", (), (SPLAT,)),
+        "lsm_x/b": Verdict(Status.SPLAT, "w", (), (replace(SPLAT, section="lsm_x/b"),)),
+        "lsm_x": Verdict(Status.SPLAT, "w", (), (other,)),
+    }
+    found = {item: reached[item.name] for item in TEST.items}
+    monkeypatch.setattr(FakeSession, "complete", lambda _: found)
+    run(tmp_path, reached)
+    out = capsys.readouterr().out
+    said = out[out.index("the same crash 2 times") :].splitlines()
+    assert said[1:4] == ["warning in foo", "  lsm_x/a[krsi]", "  lsm_x/b[krsi]"]
+    assert "same crash" not in "".join(said[1:])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The command line of run_tests.py: what it takes, and what it says when it cannot."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,17 @@ def test_expressions_narrow_a_list_down(capsys: pytest.CaptureFixture[str]) -> N
     assert "lsm_attach/pin_keeps[krsi]" in capsys.readouterr().out
     with pytest.raises(UsageError, match="no test matches -k 'nonesuch'"):
         runtests.main(["--list", "-k", "nonesuch"])
+
+
+def test_how_to_run_an_item_again() -> None:
+    argv = ["--kernel", "krsi,audit", "--cpus", "4", "--timeout", "90", "--accel", "tcg", "-j", "2"]
+    environment = {"LSM_TEST_SEED": "7", "LSM_TEST_X": "a b"}
+    said = options.rerun(options.parse(argv), environment, "audit", "lsm_x/a[b]")
+    assert said == (
+        "LSM_TEST_SEED=7 LSM_TEST_X='a b' ./run_tests.py --kernel audit --accel tcg --cpus 4 "
+        "--timeout 90 'lsm_x/a[b]'"
+    )
+    again = options.parse(shlex.split(said)[3:])
+    assert (again.variants, again.cpus, again.timeout) == (("audit",), 4, 90)
+    plain = options.rerun(options.parse([]), {}, "krsi", "lsm_x")
+    assert plain == "./run_tests.py --kernel krsi lsm_x"

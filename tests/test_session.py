@@ -486,3 +486,18 @@ def test_leaks_are_looked_for_where_the_kernel_can_find_them(guest: Guest, make:
         variant.close()
     assert not plain.strays
     assert {stray.kind for stray in debug.strays} == {"leak"}
+
+
+def test_a_failure_comes_with_leads(guest: Guest, make: Make) -> None:
+    guest.plan = {"a": "splat", "b": "crash"}
+    variant = make(*TEST.items)
+    variant._settings = replace(variant._settings, again="{} {}".format)
+    a, b, c, _ = [variant.verdict(item) for item in TEST.items]
+    assert (a.again, b.again, c.again) == ("krsi lsm_x/a", "krsi lsm_x/b", "")
+    assert [Path(log).name for log in b.logs] == ["console-krsi.log", "krsi"]
+    assert len({a.fingerprint, b.fingerprint}) == 2
+    assert (c.fingerprint, c.console) == ("", ())
+    guest.plan = {"c": "crash"}
+    variant.next_round()
+    assert variant.verdict(C).fingerprint == b.fingerprint
+    assert Path(variant.verdict(C).logs[0]).name == "console-krsi-2.log"
