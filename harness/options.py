@@ -201,6 +201,8 @@ def parse(argv: Sequence[str]) -> Options:
         made.error("--cpus must be at least 1")
     if args.jobs < 1:
         made.error("-j must be at least 1")
+    if args.gdb and "," in args.kernel:
+        made.error("--gdb is for one kernel")
     if args.jobs > 1 and (args.gdb or args.no_teardown):
         made.error("--gdb and --no-teardown are for one machine, not for -j")
     repeat = (_MANY if args.until_fail else 1) if args.repeat is None else args.repeat

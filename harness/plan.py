@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from harness import report, vm
+from harness import debugger, report, vm
 from harness.balance import Entry
 from harness.model import VARIANTS, BuildPaths
 from harness.selftests import Item
@@ -42,6 +42,8 @@ class Plan:
         paths = BuildPaths.of(variant)
         settings = self.settings
         deadlines = vm.Deadlines.for_accel(settings.accel, self.timeout, kernel.patience)
+        if settings.debugger is not None:
+            deadlines = replace(deadlines, boot=debugger.FOREVER)
         return VariantSession(
             kernel,
             paths,

@@ -1,6 +1,7 @@
 """What run_tests.py does: from arguments to pytest, and from pytest's answer to an exit status."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 from harness import (
     accel,
     balance,
+    debugger,
     durations,
     failed,
     files,
@@ -22,6 +24,7 @@ from harness import (
     rounds,
     selftests,
     shell,
+    standing,
     suites,
     vm,
 )
@@ -85,8 +88,14 @@ def main(argv: Sequence[str]) -> int:
         return bot.main(argv)
     options = parse(argv)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    if options.enter:
+        return standing.enter()
     if options.shell or options.command:
         return shell.run(options)
+    if options.no_teardown:
+        standing.refuse_another()
+    if options.gdb and sys.stdin.isatty():
+        return debugger.run(options, argv)
     suite = suites.SUITES[options.suite]()
     items = _items(options, suite)
     shard = None
@@ -146,6 +155,9 @@ def prepare(options: Options, suite: suites.Suite, items: Mapping[str, Sequence[
     vng = vm.find_vng()
     answer = accel.choose(options.accel, BuildPaths.of(next(iter(items))).bzimage)
     print(f"accelerator: {answer}", flush=True)
+    socket = debugger.socket_of(os.environ) if options.gdb else None
+    if socket is not None:
+        print(f"waits for: {shlex.join(debugger.argv(next(iter(items)), socket))}", flush=True)
     settings = Settings(
         vng=vng,
         accel=answer.accel,
@@ -155,9 +167,12 @@ def prepare(options: Options, suite: suites.Suite, items: Mapping[str, Sequence[
         reports=report.new_folder(),
         environment=test_environment(os.environ),
         cpus=options.cpus,
+        leave=options.no_teardown,
+        debugger=socket,
         again=partial(rerun, options, test_environment(os.environ)),
     )
-    return Plan(suite, items, programs, settings, str(answer), options.timeout, options.repeat)
+    timeout = debugger.FOREVER if options.gdb else options.timeout
+    return Plan(suite, items, programs, settings, str(answer), timeout, options.repeat)
 
 
 def test(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import failure, files, ktap, splat, verdict
+from harness import failure, files, ktap, splat, standing, verdict
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
 from harness.model import BuildPaths, Life, Status, Variant
@@ -54,6 +54,8 @@ class Settings:
         environment: variables that C tests read, see `test_environment`.
         cpus: how many the machine has.
         machine: what tells its name and files from those of others that run at the same time.
+        leave: whether a machine in which something failed is left up for a person.
+        debugger: where a machine waits for gdb; None if it does not.
         again: from the names of a kernel and of an item to the command that runs it again.
     """
 
@@ -66,6 +68,8 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     cpus: int = DEFAULT_CPUS
     machine: str = ""
+    leave: bool = False
+    debugger: Path | None = None
     again: Callable[[str, str], str] | None = None
 
 
@@ -94,6 +98,8 @@ def machine_of(
     accel: Accel,
     cpus: int = DEFAULT_CPUS,
     options: tuple[str, ...] = (),
+    door: Path | None = None,
+    debugger: Path | None = None,
 ) -> Machine:
     """The machine in which `program` runs its tests on a kernel."""
     return Machine(
@@ -107,6 +113,8 @@ def machine_of(
         setup=program.setup,
         options=options,
         memory=kernel.memory,
+        door=door,
+        debugger=debugger,
     )
 
 
@@ -388,8 +396,24 @@ class VariantSession:
         alive = vm.alive
         if alive and self._kernel.finds_leaks:
             self._look_for_leaks(vm)
-        vm.end()
+        failed = any(each.status not in verdict.FINE for each in self._verdicts.values())
+        if not (failed and self._left(vm)):
+            vm.end()
         self._after(vm, "" if alive else _ENDED)
+
+    def _left(self, vm: Vm) -> bool:
+        """Leave a machine in which something failed up, if that is wanted and it still is."""
+        if not self._settings.leave or vm.machine.door is None:
+            return False
+        if not vm.alive:
+            self.notes.append("the machine has ended by itself: there is nothing to enter")
+            return False
+        terminal, group = vm.leave()
+        found = standing.keep(terminal, group, vm.machine.door, vm.machine.console)
+        self.notes.append(
+            f"the machine is left up: './run_tests.py --enter', 'kill {found.keeper}' ends it"
+        )
+        return True
 
     def kill(self) -> None:
         """End the machine at once."""
@@ -480,7 +504,8 @@ class VariantSession:
         runs.append(evidence)
         if evidence.dead or evidence.hung:
             self._vm = None
-            run.vm.end(kill=True)
+            if not self._left(run.vm):
+                run.vm.end(kill=True)
             if not evidence.dead:
                 self._after(run.vm)
         left = [item for item in run.wanted if item not in self._verdicts]
@@ -581,6 +606,8 @@ class VariantSession:
             accel=self._settings.accel,
             cpus=self._settings.cpus,
             options=options,
+            door=standing.new_door() if self._settings.leave else None,
+            debugger=self._settings.debugger,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
         self._machines.append(vm)
