@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -136,10 +137,17 @@ def _plugin(items: Mapping[str, Sequence[Item]], suite: suites.Suite) -> object:
     return Plugin(items, suite.tests, None)
 
 
-def _pytest(options: Options, folder: Path | None, plugin: object) -> int:
+def _pytest(options: Options, folder: Path | None, *plugins: object) -> int:
     import pytest  # noqa: PLC0415 - takes longer to load than all else
 
-    return int(pytest.main(pytest_arguments(options, folder, Path.cwd()), plugins=[plugin]))
+    return int(pytest.main(pytest_arguments(options, folder, Path.cwd()), plugins=plugins))
+
+
+def _showing(folder: Path) -> AbstractContextManager[Sequence[object]]:
+    """The live view, or nothing where nobody looks."""
+    from harness import live  # noqa: PLC0415 - brings pytest
+
+    return live.showing(folder)
 
 
 def _nothing_matched(options: Options, answer: int) -> int:
@@ -189,7 +197,8 @@ def test(
     options = _fitting(options, plan)
     crew = recruit(options, plan)
     try:
-        outcome = _pytest(options, folder, crew)
+        with _showing(folder) as viewers:
+            outcome = _pytest(options, folder, crew, *viewers)
     finally:
         crew.kill()
     if not crew.ran:
