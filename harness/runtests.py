@@ -29,7 +29,6 @@ from harness import (
     suites,
     vm,
 )
-from harness.bot import main as bot
 from harness.errors import UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.options import Options, parse, pytest_arguments, rerun
@@ -44,6 +43,9 @@ from harness.verdict import FINE, parse_known
 
 POLICY = ROOT / "policy"
 INTERRUPTED = 130
+SERIES = ("--mbox", "--series", "--git")
+"""The options with which we are a bot."""
+
 _MEMINFO = Path("/proc/meminfo")
 #: pytest.ExitCode, which would take pytest to load.
 _INTERRUPTED, _INTERNAL, _USAGE, _NO_TESTS = 2, 3, 4, 5
@@ -85,18 +87,15 @@ def exit_code(answer: int, *, infra: bool, strays: bool) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Do what the command line says. Returns the exit status; raises KrsiError."""
-    if any(word.partition("=")[0] in bot.OPTIONS for word in argv):
+    if any(word.partition("=")[0] in SERIES for word in argv):
+        from harness.bot import main as bot  # noqa: PLC0415 - takes long to load
+
         return bot.main(argv)
     options = parse(argv)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    if options.enter:
-        return standing.enter()
-    if options.shell or options.command:
-        return shell.run(options)
-    if options.no_teardown:
-        standing.refuse_another()
-    if options.gdb and sys.stdin.isatty():
-        return debugger.run(options, argv)
+    done = _instead(options, argv)
+    if done is not None:
+        return done
     suite = suites.SUITES[options.suite]()
     items = _items(options, suite)
     shard = None
@@ -105,9 +104,20 @@ def main(argv: Sequence[str]) -> int:
         print(shards.says(items, shard), file=sys.stderr, flush=True)
     if options.list_only:
         return _list(options, suite, items)
-    if not items:
-        return 0
-    return test(options, suite, items, shard)
+    return test(options, suite, items, shard) if items else 0
+
+
+def _instead(options: Options, argv: Sequence[str]) -> int | None:
+    """Do what is done without tests of our own, and return its exit status; None if it is tests."""
+    if options.enter:
+        return standing.enter()
+    if options.shell or options.command:
+        return shell.run(options)
+    if options.no_teardown:
+        standing.refuse_another()
+    if options.gdb and sys.stdin.isatty():
+        return debugger.run(options, argv)
+    return None
 
 
 def _items(options: Options, suite: suites.Suite) -> dict[str, tuple[Item, ...]]:

@@ -7,6 +7,7 @@ import pytest
 
 import fleet_fakes
 from harness import options, runtests, suites
+from harness.bot import main as bot
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
 
@@ -167,3 +168,7 @@ def test_how_to_run_an_item_again() -> None:
     assert (again.variants, again.cpus, again.timeout) == (("audit",), 4, 90)
     plain = options.rerun(options.parse([]), {}, "krsi", "lsm_x")
     assert plain == "./run_tests.py --kernel krsi lsm_x"
+
+
+def test_what_makes_us_a_bot() -> None:
+    assert runtests.SERIES == bot.OPTIONS

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import files, selftests, splat, verdict, vm
+from harness import files, policy, selftests, splat, verdict, vm
 from harness.bot import watch
 from harness.bot.limits import Limited, Limits
 from harness.bot.sandbox import Bind
@@ -188,4 +188,4 @@ def _environment(home: Path) -> dict[str, str]:
 
 def _known() -> tuple[verdict.KnownFailure, ...]:
     path = POLICY / "known-failures.txt"
-    return verdict.parse_known(path.read_text(encoding="utf-8"), str(path))
+    return verdict.parse_known(path.read_text(encoding="utf-8"), str(path), policy.today())
