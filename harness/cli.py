@@ -402,8 +402,8 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    others = ("bench", "bench-build", "check-vm", "kunit", "man", "reports", "series")
-    others += ("shell", "static")
+    runs = ("bench", "bench-build", "check-vm", "reports", "series", "shell")
+    others = (*runs, "kunit", "man", "static")
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:

@@ -57,7 +57,7 @@ def test_a_bare_run_has_the_same_kernel_memory_and_binary() -> None:
 
 def test_what_did_not_end_well_is_not_timed() -> None:
     watch = Stopwatch(VARIANTS["krsi"], "tcg", Path("/bin/false"))
-    with pytest.raises(InfraError, match="failed with status 1"):
+    with pytest.raises(InfraError, match="ended with status 1"):
         watch.bare("lsm_a")
 
 
