@@ -164,7 +164,7 @@ class Stopwatch:
     def _timed(self, words: Sequence[str]) -> float:
         started = time.monotonic()
         # One pipe for both: vng's machine does not come up when they are two.
-        with proc.spawn(words, cwd=ROOT) as child:
+        with proc.spawn(words, cwd=ROOT, env=vm.environment(Path.home())) as child:
             said = child.stdout.read() if child.stdout else ""
             status = child.wait()
         took = time.monotonic() - started
