@@ -24,7 +24,7 @@ HARNESS = @python3 -m harness
 
 .DEFAULT_GOAL := help
 .PHONY: help kernel bench bench-doc bench-build listing matrix kunit series-check static proof check check-vm \
-	shell patches submit clean
+	shell speed man patches submit clean
 
 help:
 	$(HARNESS) --help
@@ -94,6 +94,14 @@ patches:
 submit:
 	$(HARNESS) submit --version '$(VERSION)' --to '$(TO)' --prefix '$(PREFIX)' --allow '$(ALLOW)' \
 		--kernel-src '$(KERNEL_SRC)' $(if $(SEND),--send)
+
+# Measure ./run_tests.py against a bare vng, and make docs/SPEED.md.
+speed:
+	$(HARNESS) speed --variant '$(VARIANT)'
+
+# Man pages, into build/man/.
+man:
+	$(HARNESS) man
 
 # Delete what was built; build/tree, which may hold your work, stays.
 clean:

@@ -38,7 +38,7 @@ class Answer:
 
 
 def add_option(
-    parser: argparse.ArgumentParser,
+    parser: "argparse.ArgumentParser | argparse._ArgumentGroup",
     what: str = "who executes the guest; auto tries KVM and falls back to emulation (TCG)",
 ) -> None:
     """Teach a parser `--accel`, whose value is for choose()."""

@@ -205,9 +205,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     patches.set_defaults(command=_patches)
     submit.add(commands)
+    _add_terminal(commands)
     clean = commands.add_parser("clean", help="delete what was built; build/tree stays")
     clean.set_defaults(command=_clean)
     return parser
+
+
+def _add_terminal(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """What a person at a terminal is helped by."""
+    from harness import speed  # noqa: PLC0415 - they bring what nothing else needs
+
+    completed = commands.add_parser(
+        "completion",
+        help="print the completion of ./run_tests.py for bash or zsh",
+        description="Print what a shell needs to complete the options of ./run_tests.py, the names "
+        "of tests included.",
+        epilog="examples:\n  source <(python3 -m harness completion bash)      in ~/.bashrc\n"
+        "  python3 -m harness completion zsh >~/.zfunc/_run_tests.py   where $fpath looks",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completed.add_argument("shell", choices=("bash", "zsh"))
+    completed.set_defaults(command=_completion)
+    manual = commands.add_parser("man", help="write man pages to build/man/")
+    manual.set_defaults(command=_man)
+    timed = commands.add_parser(
+        "speed",
+        help="measure ./run_tests.py against a bare vng; make docs/SPEED.md",
+        description=speed.DESCRIPTION,
+    )
+    timed.add_argument("--variant", default="krsi", metavar="NAME", help="default: krsi")
+    timed.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    timed.set_defaults(command=_speed)
 
 
 def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -300,6 +328,29 @@ def _kernel(args: argparse.Namespace) -> int:
     return 0
 
 
+def _completion(args: argparse.Namespace) -> int:
+    from harness import completion  # noqa: PLC0415 - shtab is for this only
+
+    print(completion.script(args.shell))
+    return 0
+
+
+def _man(args: argparse.Namespace) -> int:
+    from harness import completion, options  # noqa: PLC0415 - likewise
+
+    del args
+    parsers = {"run_tests.py": options.parser(), "krsi-harness": _parser()}
+    for path in completion.pages(parsers):
+        say(f"{path}: man -l shows it")
+    return 0
+
+
+def _speed(args: argparse.Namespace) -> int:
+    from harness import speed  # noqa: PLC0415
+
+    return speed.run(build.variant_named(args.variant), args.rounds)
+
+
 def _matrix(args: argparse.Namespace) -> int:
     if args.list:
         for entry in matrix.choose(matrix.listed(), args.names):
@@ -351,7 +402,8 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    others = ("bench", "bench-build", "check-vm", "kunit", "reports", "series", "static")
+    runs = ("bench", "bench-build", "check-vm", "reports", "series", "shell")
+    others = (*runs, "kunit", "man", "static")
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:

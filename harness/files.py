@@ -35,6 +35,11 @@ class Part:
         return Part(self.data[:cut], self.end - len(self.data) + cut, self.left_out)
 
 
+def shown(path: Path) -> str:
+    """A path as a person in the current folder types it."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def size(path: Path) -> int:
     """The size of a file; -1 where there is none."""
     try:

@@ -82,6 +82,8 @@ SUBMIT = (
     Need("git-email", file=Path("/usr/lib/git-core/git-send-email")),
     Need("libmailtools-perl", file=Path("/usr/share/perl5/Mail/Address.pm")),
 )
+#: For ./run_tests.py --gdb.
+DEBUGGER = (Need("gdb", command="gdb"),)
 #: For `make static`, besides. smatch is in no Debian.
 STATIC = (
     Need("coccinelle", command="spatch"),

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from harness import failure
 from harness.model import Status
+from harness.parity import Column
+from harness.plan import entries
 from harness.report import VariantRecord
+from harness.rounds import Round
 from harness.selftests import Item, Selftest
 from harness.session import VariantSession
-from harness.splat import Splat
 from harness.verdict import Verdict
 
 _STATUS = "status"
@@ -81,7 +84,7 @@ class SelftestItem(pytest.Item):
     ) -> str:
         """What is shown below the live lines."""
         if isinstance(excinfo.value, VerdictError):
-            return explain(excinfo.value.verdict)
+            return failure.explain(excinfo.value.verdict)
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -89,18 +92,43 @@ class SelftestItem(pytest.Item):
         return self.path, None, self.name
 
 
-def explain(verdict: Verdict) -> str:
-    """A verdict in full: the sentence, what the test printed, what the kernel printed."""
-    lines = [verdict.message, *(f"  {line}" for line in verdict.details)]
-    for found in verdict.splats:
-        lines += ["", *describe(found)]
-    return "\n".join(lines)
+def test_status(
+    report: pytest.TestReport | pytest.CollectReport,
+) -> tuple[str, str, str] | None:
+    """What pytest is to call a failure: by its verdict."""
+    if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.failed:
+        return None
+    status = Status(dict(report.user_properties).get(_STATUS, Status.FAIL.value))
+    return "failed", _LETTERS.get(status, "F"), status.name
 
 
-def describe(found: Splat) -> Iterator[str]:
-    """A splat, line by line."""
-    yield f"[{found.kind}] {found.title}"
-    yield from (f"  {line}" for line in found.lines)
+def summarise(terminal: pytest.TerminalReporter, records: Sequence[VariantRecord]) -> None:
+    """What concerns whole variants: splats outside of tests, phases that overran, errors."""
+    for record in records:
+        for found in record.strays:
+            terminal.section(f"{record.name}: splat during {found.section}", red=True)
+            terminal.write("\n".join(failure.describe(found)) + "\n")
+        for note in filter(None, (*record.notes, record.error)):
+            terminal.write_line(f"{record.name}: {note}")
+    for said, names in failure.repeated(_crashes(records)).items():
+        terminal.section(
+            f"the same crash {len(names)} times: {failure.fingerprint(said)}", red=True
+        )
+        terminal.write_line(said)
+        for name in names:
+            terminal.write_line(f"  {name}")
+
+
+def _crashes(records: Sequence[VariantRecord]) -> Iterator[tuple[str, str]]:
+    """Whatever has crashed or complained in any round, and how."""
+    for record in records:
+        rounds = (*record.earlier, record.verdicts)
+        for number, verdicts in enumerate(rounds, 1):
+            suffix = f"#{number}" if len(rounds) > 1 else ""
+            for item, reached in verdicts.items():
+                yield f"{item.name}[{record.name}{suffix}]", failure.of_verdict(reached)
+        for stray in record.strays:
+            yield f"{stray.section}[{record.name}], outside of a test", failure.signature(stray)
 
 
 class Plugin:
@@ -114,17 +142,20 @@ class Plugin:
         *,
         repeat: int = 1,
         until_fail: bool = False,
+        order: Sequence[str] = (),
     ) -> None:
         """Take what is wanted by variant, and `make(variant, items)` for a variant's session.
 
         Without `make` items can be collected and not run. All is run `repeat` times; with
-        `until_fail` the round in which something fails is the last one.
+        `until_fail` the round in which something fails is the last one. `order` names all items
+        in the order in which they run, if it is not that of the sources.
         """
+        self._order = {name: place for place, name in enumerate(order)}
         self.repeat = repeat
         self._until_fail = until_fail
         self._numbers = dict.fromkeys(items, 1)
         self._wanted = items
-        self._sources = {test.name: test.source for test in tests}
+        self._options = {test.name: test.options for test in tests}
         self._make = make
         self.sessions: dict[str, VariantSession] = {}
 
@@ -141,19 +172,20 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool:
         """Make the items; there are no files for pytest to look at."""
+        every = entries(self._wanted, self.repeat, self._options)
+        if self._order:
+            every.sort(key=lambda entry: self._order[entry.id])
         session.items = [
             SelftestItem.from_parent(
                 session,
-                name=f"{item.name}[{variant}{self._suffix(number)}]",
-                nodeid=f"{item.name}[{variant}{self._suffix(number)}]",
+                name=entry.id,
+                nodeid=entry.id,
                 plugin=self,
-                item=item,
-                variant=variant,
-                number=number,
+                item=entry.item,
+                variant=entry.variant,
+                number=entry.number,
             )
-            for variant, items in self._wanted.items()
-            for number in range(1, self.repeat + 1)
-            for item in items
+            for entry in every
         ]
         hook = session.config.hook
         hook.pytest_collectreport(
@@ -165,10 +197,6 @@ class Plugin:
         hook.pytest_collection_finish(session=session)
         session.testscollected = len(session.items)
         return True
-
-    def _suffix(self, number: int) -> str:
-        """What tells the rounds apart."""
-        return f"#{number}" if self.repeat > 1 else ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(
@@ -211,10 +239,7 @@ class Plugin:
         self, report: pytest.TestReport | pytest.CollectReport
     ) -> tuple[str, str, str] | None:
         """Say CRASH, HANG, SPLAT and MISS where pytest would say FAILED."""
-        if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.failed:
-            return None
-        status = Status(dict(report.user_properties).get(_STATUS, Status.FAIL.value))
-        return "failed", _LETTERS.get(status, "F"), status.name
+        return test_status(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -223,15 +248,26 @@ class Plugin:
             session.close()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What concerns a whole variant: splats outside of tests, phases that overran."""
-        for name, session in self.sessions.items():
-            for found in session.strays:
-                terminalreporter.section(f"{name}: splat during {found.section}", red=True)
-                terminalreporter.write("\n".join(describe(found)) + "\n")
-            for note in session.notes:
-                terminalreporter.write_line(f"{name}: {note}")
-            if session.error is not None:
-                terminalreporter.write_line(f"{name}: {session.error}")
+        """What concerns a whole variant."""
+        summarise(terminalreporter, self.records({}))
+
+    @property
+    def ran(self) -> bool:
+        """Whether there was anything to run."""
+        return bool(self.sessions)
+
+    def kill(self) -> None:
+        """End every machine at once."""
+        for session in self.sessions.values():
+            session.kill()
+
+    def outcomes(self) -> Iterator[Mapping[str, Column]]:
+        """The suite, in this process, knows them itself."""
+        return iter(())
+
+    def rounds(self) -> dict[str, tuple[Round, ...]]:
+        """What every round has reached, by kernel."""
+        return {name: session.rounds for name, session in self.sessions.items()}
 
     def records(self, manifests: Mapping[str, Mapping[str, Any]]) -> list[VariantRecord]:
         """What the report says about each variant. What never got a verdict is MISS."""

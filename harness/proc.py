@@ -228,6 +228,33 @@ def stop(child: "subprocess.Popen[str]", grace: float = GRACE) -> None:
         child.wait()
 
 
+def release(argv: Sequence[Arg], *, cwd: Path, keep: int) -> int:
+    """Start a process that outlives us and holds our file `keep`; returns its number."""
+    child = subprocess.Popen(  # noqa: S603 - no shell, argv is ours
+        tuple(map(str, argv)),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(keep,),
+        start_new_session=True,
+    )
+    return child.pid
+
+
+def end_group(group: int) -> None:
+    """End the process group of a stranger: interrupt, terminate, kill."""
+    for number in _ESCALATION:
+        _signal_group(group, number)
+        stop_at = time.monotonic() + GRACE
+        while time.monotonic() < stop_at:
+            try:
+                os.killpg(group, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(_TICK / 4)
+
+
 def end_on_signals() -> None:
     """Make SIGTERM and SIGHUP unwind like Ctrl-C, so that no child outlives us."""
 

@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-
 #: Seconds between two plain lines where there is no terminal.
 PERIOD = 30.0
 _TAIL = 4096
@@ -26,6 +23,9 @@ def watching(phase: str, log: Path, period: float = PERIOD) -> Iterator[Callable
     Yields:
         The function to call every now and then while the phase runs.
     """
+    from rich.console import Console  # noqa: PLC0415 - takes longer to load than most commands
+    from rich.markup import escape  # noqa: PLC0415 - likewise
+
     started = time.monotonic()
     console = Console(stderr=False)
     if console.is_terminal:

@@ -1,213 +1,111 @@
 """What run_tests.py does: from arguments to pytest, and from pytest's answer to an exit status."""
 
-import argparse
 import contextlib
-import difflib
 import os
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
-import pytest
-
-from harness import accel, policy, proc, report, rounds, selftests, suites, vm
-from harness.bot import main as bot
-from harness.errors import InfraError, UsageError
+from harness import (
+    accel,
+    balance,
+    debugger,
+    durations,
+    failed,
+    files,
+    policy,
+    report,
+    rounds,
+    selftests,
+    shell,
+    standing,
+    suites,
+    vm,
+)
+from harness.errors import UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
-from harness.plugin import Plugin
-from harness.report import finish, shards
-from harness.report import options as report_options
+from harness.options import Options, parse, pytest_arguments, rerun
+from harness.parity import Column
+from harness.plan import Plan, entries
+from harness.report import VariantRecord, finish, shards
 from harness.report.results import Shard
 from harness.selftests import Item
-from harness.session import Settings, VariantSession, test_environment
+from harness.session import Settings, test_environment
 from harness.splat import load_policy
-from harness.verdict import parse_known
+from harness.verdict import FINE, parse_known
 
 POLICY = ROOT / "policy"
 INTERRUPTED = 130
-_VM_DIED = 255
-_MANY = 100
+SERIES = ("--mbox", "--series", "--git")
+"""The options with which we are a bot."""
 
-_EPILOG = """\
-NAME is a C test (lsm_attach), one of its subtests (lsm_attach/pin), or a shell pattern.
-
-The suite `upstream` is what the kernel itself has for LSM programs, from the unpatched tree: what
-passes on the kernel `upstream` has to pass on the others, too; policy/parity.txt lists what may
-not.
-
-One report of several parts: --shard 1/2 and --shard 2/2, then `python3 -m harness report merge`.
-
-LSM_TEST_… of the environment reaches the C tests. What they repeat is not repeated often
-unless LSM_TEST_UPDATES=100000 or LSM_TEST_ROUNDS=100000 say so; allow for it by --timeout.
-
---mbox FILE|DIR|-, --series DIR and --git RANGE do something else: they check, build, boot and test
-somebody's series, and answer it; see --mbox=- --help.
-
-exit status:
-  0 all passed, 1 a test failed, 2 wrong usage, 3 the kernel is not built,
-  4 the infrastructure failed (no boot, a tool is missing), 130 interrupted
-"""
+_MEMINFO = Path("/proc/meminfo")
+#: pytest.ExitCode, which would take pytest to load.
+_INTERRUPTED, _INTERNAL, _USAGE, _NO_TESTS = 2, 3, 4, 5
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line, checked."""
+class Crew(Protocol):
+    """A plugin of pytest that runs a plan and knows what became of it.
 
-    suite: str
-    variants: tuple[str, ...]
-    names: tuple[str, ...]
-    expression: str
-    stop_early: bool
-    list_only: bool
-    shell: bool
-    accel: str
-    timeout: float | None
-    cpus: int = vm.DEFAULT_CPUS
-    repeat: int = 1
-    until_fail: bool = False
-    wishes: report_options.Wishes = field(default_factory=report_options.Wishes)
+    Attributes:
+        ran: whether there was anything to run.
+    """
 
+    @property
+    def ran(self) -> bool: ...  # noqa: D102 - see above
 
-def parse(argv: Sequence[str]) -> Options:
-    """Read the command line. argparse itself exits with 2; UsageError for an unknown variant."""
-    parser = argparse.ArgumentParser(
-        prog="run_tests.py",
-        description="Boot a built kernel in a virtual machine and run the C selftests in it.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what to run (default: all)")
-    parser.add_argument(
-        "--suite",
-        choices=tuple(suites.SUITES),
-        default=next(iter(suites.SUITES)),
-        help="krsi: the C selftests of the series (default); clients: programs of others; "
-        "upstream: the C selftests that the kernel had before",
-    )
-    parser.add_argument(
-        "--kernel",
-        metavar="VARIANT[,VARIANT]",
-        default="krsi",
-        help=f"which kernels to test: {', '.join(VARIANTS)} (default: krsi)",
-    )
-    parser.add_argument(
-        "-k", metavar="EXPR", default="", help="only items that match, as in pytest"
-    )
-    parser.add_argument("-x", action="store_true", help="stop at the first failure")
-    parser.add_argument("--list", action="store_true", help="print the items and run nothing")
-    accel.add_option(parser)
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, help="for one C test (default: 120)"
-    )
-    parser.add_argument(
-        "--cpus",
-        metavar="N",
-        type=int,
-        default=vm.DEFAULT_CPUS,
-        help=f"how many CPUs the machine has (default: {vm.DEFAULT_CPUS})",
-    )
-    parser.add_argument(
-        "--repeat", metavar="N", type=int, help="run everything N times, in one machine if it lasts"
-    )
-    parser.add_argument(
-        "--until-fail",
-        action="store_true",
-        help=f"repeat until a round fails, {_MANY} times at most unless --repeat says how often",
-    )
-    parser.add_argument(
-        "--shell", action="store_true", help="a root shell in the machine instead of tests"
-    )
-    report_options.add(parser)
-    args = parser.parse_args(argv)
-    if args.timeout is not None and args.timeout <= 0:
-        parser.error("--timeout must be more than 0 seconds")
-    if args.cpus < 1:
-        parser.error("--cpus must be at least 1")
-    repeat = (_MANY if args.until_fail else 1) if args.repeat is None else args.repeat
-    if repeat < 1:
-        parser.error("--repeat must be at least 1")
-    if repeat > 1 and args.suite == suites.Upstream.name:
-        parser.error("--repeat is not for the suite that compares kernels")
-    return Options(
-        suite=args.suite,
-        variants=_variants(args.kernel),
-        names=tuple(args.names),
-        expression=args.k,
-        stop_early=args.x,
-        list_only=args.list,
-        shell=args.shell,
-        accel=args.accel,
-        timeout=args.timeout,
-        cpus=args.cpus,
-        repeat=repeat,
-        until_fail=args.until_fail,
-        wishes=report_options.read(args),
-    )
+    def kill(self) -> None:
+        """End every machine at once."""
 
+    def outcomes(self) -> Iterator[Mapping[str, Column]]:
+        """What the suites of other processes have found out besides verdicts."""
 
-def _variants(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(filter(None, text.split(","))))
-    for name in names:
-        if name not in VARIANTS:
-            close = difflib.get_close_matches(name, VARIANTS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(VARIANTS)}."
-            raise UsageError(f"no kernel variant is called '{name}'; {hint}")
-    if not names:
-        raise UsageError(f"--kernel needs a variant: {', '.join(VARIANTS)}")
-    return names
+    def rounds(self) -> dict[str, tuple[rounds.Round, ...]]:
+        """What every round has reached, by kernel."""
 
-
-def pytest_arguments(options: Options, cwd: Path) -> list[str]:
-    """Build pytest's command line: no configuration but ours, no plugin nobody asked for."""
-    arguments = ["-c", os.devnull, f"--rootdir={cwd}", "-p", "no:cacheprovider", "--no-header"]
-    if options.list_only:
-        arguments += ["--collect-only", "-q"]
-    else:
-        arguments += ["-v", "-ra"]
-    if options.stop_early:
-        arguments.append("-x")
-    if options.expression:
-        arguments += ["-k", options.expression]
-    return arguments
+    def records(self, manifests: Mapping[str, Mapping[str, Any]]) -> list[VariantRecord]:
+        """What is to be reported of each kernel. What never got a verdict is MISS."""
 
 
 def exit_code(answer: int, *, infra: bool, strays: bool) -> int:
     """Our exit status for pytest's. Pure."""
-    if answer == pytest.ExitCode.INTERRUPTED:
+    if answer == _INTERRUPTED:
         return INTERRUPTED
-    if answer in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+    if answer in (_USAGE, _NO_TESTS):
         return 2
-    if infra or answer == pytest.ExitCode.INTERNAL_ERROR:
+    if infra or answer == _INTERNAL:
         return 4
-    if answer != pytest.ExitCode.OK or strays:
-        return 1
-    return 0
+    return 1 if answer or strays else 0
 
 
 def main(argv: Sequence[str]) -> int:
     """Do what the command line says. Returns the exit status; raises KrsiError."""
-    if any(word.partition("=")[0] in bot.OPTIONS for word in argv):
+    if any(word.partition("=")[0] in SERIES for word in argv):
+        from harness.bot import main as bot  # noqa: PLC0415 - takes long to load
+
         return bot.main(argv)
     options = parse(argv)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    if options.shell:
-        return shell(options)
+    status = _instead(options, argv)
+    if status is not None:
+        return status
     suite = suites.SUITES[options.suite]()
-    items = {
-        variant: selftests.choose(suite.tests, options.names)
-        for variant in suite.order(options.variants)
-    }
+    items = _items(options, suite)
     shard = None
     if options.wishes.shard is not None:
         items, shard = shards.take(items, *options.wishes.shard)
         print(shards.says(items, shard), file=sys.stderr, flush=True)
     if options.list_only:
-        plugin = Plugin(items, suite.tests, None)
-        return _nothing_matched(options, _pytest(options, plugin))
+        return _list(options, suite, items)
+    if not items:
+        return 0
     if not options.wishes.tap:
         return test(options, suite, items, shard).exit_code
     with contextlib.redirect_stdout(sys.stderr):
@@ -216,33 +114,75 @@ def main(argv: Sequence[str]) -> int:
     return done.exit_code
 
 
-def _pytest(options: Options, plugin: Plugin) -> int:
-    return int(pytest.main(pytest_arguments(options, Path.cwd()), plugins=[plugin]))
+def _instead(options: Options, argv: Sequence[str]) -> int | None:
+    """Do what is done without tests of our own, and return its exit status; None if it is tests."""
+    if options.enter:
+        return standing.enter()
+    if options.shell or options.command:
+        return shell.run(options)
+    if options.no_teardown:
+        standing.refuse_another()
+    if options.gdb and sys.stdin.isatty():
+        return debugger.run(options, argv)
+    return None
+
+
+def _items(options: Options, suite: suites.Suite) -> dict[str, tuple[Item, ...]]:
+    """What is wanted of each kernel."""
+    chosen = selftests.choose(suite.tests, options.names)
+    if not options.last_failed:
+        return dict.fromkeys(suite.order(options.variants), chosen)
+    last = failed.latest(report.REPORTS, suite.name)
+    items = failed.only(last, options.variants, chosen)
+    print(f"{last.say(items)}", flush=True)
+    return {variant: items[variant] for variant in suite.order(tuple(items))}
+
+
+def _list(options: Options, suite: suites.Suite, items: Mapping[str, Sequence[Item]]) -> int:
+    """Print what would run; only an expression needs pytest for it, which takes a while to load."""
+    tests = {test.name: test.options for test in suite.tests}
+    names = [entry.id for entry in entries(items, 1, tests)]
+    if options.expression:
+        return _nothing_matched(options, _pytest(options, _plugin(items, suite)))
+    print("\n".join((*names, "", f"{len(names)} items")))
+    return 0
+
+
+def _plugin(items: Mapping[str, Sequence[Item]], suite: suites.Suite) -> object:
+    from harness.plugin import Plugin  # noqa: PLC0415 - brings pytest
+
+    return Plugin(items, suite.tests, None)
+
+
+def _pytest(options: Options, *plugins: object) -> int:
+    import pytest  # noqa: PLC0415 - takes longer to load than all else
+
+    return int(pytest.main(pytest_arguments(options, Path.cwd()), plugins=plugins))
+
+
+def _showing(folder: Path) -> contextlib.AbstractContextManager[Sequence[object]]:
+    """The live view, or nothing where nobody looks."""
+    from harness import live  # noqa: PLC0415 - brings pytest
+
+    return live.showing(folder)
 
 
 def _nothing_matched(options: Options, answer: int) -> int:
-    code = exit_code(answer, infra=False, strays=False)
-    if answer == pytest.ExitCode.NO_TESTS_COLLECTED:
+    if answer == _NO_TESTS:
         raise UsageError(f"no test matches -k '{options.expression}'; --list shows them all.")
-    return code
+    return exit_code(answer, infra=False, strays=False)
 
 
-def test(
-    options: Options,
-    suite: suites.Suite,
-    items: dict[str, tuple[Item, ...]],
-    shard: Shard | None,
-) -> finish.Finished:
-    """Run the items, which may be a `shard` of more, and leave a report."""
-    started = datetime.now(UTC)
-    begin = time.monotonic()
-    baseline = finish.baseline(options.wishes)
-    paths = {variant: BuildPaths.of(variant) for variant in items}
+def prepare(options: Options, suite: suites.Suite, items: Mapping[str, Sequence[Item]]) -> Plan:
+    """Find out all that a process needs to know to run the items."""
     programs = suite.programs(tuple(items))
     known = POLICY / "known-failures.txt"
     vng = vm.find_vng()
-    answer = accel.choose(options.accel, paths[options.variants[0]].bzimage)
+    answer = accel.choose(options.accel, BuildPaths.of(next(iter(items))).bzimage)
     print(f"accelerator: {answer}", flush=True)
+    socket = debugger.socket_of(os.environ) if options.gdb else None
+    if socket is not None:
+        print(f"waits for: {shlex.join(debugger.argv(next(iter(items)), socket))}", flush=True)
     settings = Settings(
         vng=vng,
         accel=answer.accel,
@@ -252,47 +192,52 @@ def test(
         reports=report.new_folder(),
         environment=test_environment(os.environ),
         cpus=options.cpus,
+        leave=options.no_teardown,
+        debugger=socket,
+        again=partial(rerun, options, test_environment(os.environ)),
     )
+    timeout = debugger.FOREVER if options.gdb else options.timeout
+    return Plan(suite, items, programs, settings, str(answer), timeout, options.repeat)
 
-    def make(variant: str, chosen: Sequence[Item]) -> VariantSession:
-        patience = VARIANTS[variant].patience
-        return VariantSession(
-            VARIANTS[variant],
-            paths[variant],
-            chosen,
-            suite.tests,
-            settings=replace(
-                settings,
-                deadlines=vm.Deadlines.for_accel(answer.accel, options.timeout, patience),
-            ),
-            program=programs[variant],
-            judge=suite.judge(variant),
-            resolve=report.Resolver(paths[variant].vmlinux),
-        )
 
-    plugin = Plugin(items, suite.tests, make, repeat=options.repeat, until_fail=options.until_fail)
+def test(
+    options: Options,
+    suite: suites.Suite,
+    items: Mapping[str, Sequence[Item]],
+    shard: Shard | None,
+) -> finish.Finished:
+    """Run the items, which may be a `shard` of more, and leave a report."""
+    started = datetime.now(UTC)
+    begin = time.monotonic()
+    baseline = finish.baseline(options.wishes)
+    plan = prepare(options, suite, items)
+    folder = plan.settings.reports
+    options = _fitting(options, plan)
+    crew = recruit(options, plan)
     try:
-        outcome = _pytest(options, plugin)
+        with _showing(folder) as viewers:
+            outcome = _pytest(options, crew, *viewers)
     finally:
-        for session in plugin.sessions.values():
-            session.kill()
-    if not plugin.sessions:
-        shutil.rmtree(settings.reports)
+        crew.kill()
+    if not crew.ran:
+        shutil.rmtree(folder)
         return finish.Finished(_nothing_matched(options, outcome), (), "")
-    report.point_to_latest(settings.reports)
-    records = plugin.records({name: report.read_manifest(paths[name]) for name in paths})
-    histories = {name: session.rounds for name, session in plugin.sessions.items()}
+    for outcomes in crew.outcomes():
+        suite.learn(outcomes)
+    report.point_to_latest(folder)
+    records = crew.records({name: report.read_manifest(BuildPaths.of(name)) for name in items})
+    histories = crew.rounds()
     flaky = options.repeat > 1 and any(map(rounds.flakes, histories.values()))
     code = exit_code(
         outcome,
         infra=any(record.error for record in records),
-        strays=flaky or any(record.strays for record in records),
+        strays=flaky or any(record.strays for record in records) or _incomplete(records),
     )
     found = report.collect(
         records,
         suite=suite.name,
         outcomes=suite.outcomes(),
-        accel=str(answer),
+        accel=plan.accelerator,
         cpus=options.cpus,
         started=started,
         seconds=time.monotonic() - begin,
@@ -301,66 +246,58 @@ def test(
     )
     every = {item for each in suite.tests for item in each.items}
     whole = all(every <= {*record.verdicts} for record in records)
-    done = finish.finish(settings.reports, found, options.wishes, baseline, whole=whole)
-    print("\n".join(suite.conclude(settings.reports)), flush=True)
+    done = finish.finish(folder, found, options.wishes, baseline, whole=whole)
+    durations.learn(records)
+    print("\n".join(suite.conclude(folder)), flush=True)
     for name, history in histories.items() if options.repeat > 1 else ():
         print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)
     print("\n".join(done.lines), end="\n" if done.lines else "", flush=True)
-    print(f"report: {_relative(settings.reports)}", flush=True)
+    print(f"report: {files.shown(folder)}", flush=True)
     return done
 
 
-def _relative(path: Path) -> str:
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+def recruit(options: Options, plan: Plan) -> Crew:
+    """Who runs the plan: this process with one machine, or workers with one each."""
+    if options.jobs == 1:
+        from harness.plugin import Plugin  # noqa: PLC0415 - brings pytest
+
+        return Plugin(
+            plan.items,
+            plan.suite.tests,
+            plan.session,
+            repeat=options.repeat,
+            until_fail=options.until_fail,
+        )
+    from harness.fleet import Fleet  # noqa: PLC0415 - brings xdist
+
+    every = plan.entries()
+    took = durations.known()
+    compares = options.suite == suites.Upstream.name and len(plan.items) > 1
+    units = balance.bins(every, took, options.jobs) if compares else balance.units(every, took)
+    order = tuple(name for names in units.values() for name in names)
+    return Fleet(replace(plan, order=order), units, until_fail=options.until_fail)
 
 
-def shell(options: Options) -> int:
-    """A root shell in the machine: for a person, or for commands from standard input.
-
-    Returns 0 to a person, and otherwise the exit status of the last command.
-    """
-    variant = options.variants[0]
-    if len(options.variants) > 1 or options.names or options.expression:
-        raise UsageError("--shell takes one --kernel and no test")
-    paths = BuildPaths.of(variant)
-    program = suites.SUITES[options.suite]().programs([variant])[variant]
-    vng = vm.find_vng()
-    answer = accel.choose(options.accel, paths.bzimage)
-    folder = paths.root / "shell"
-    folder.mkdir(parents=True, exist_ok=True)
-    machine = vm.Machine(
-        name=f"krsi-{variant}",
-        bzimage=paths.bzimage,
-        share=folder,
-        bin=program.bin,
-        console=folder / "console.log",
-        accel=answer.accel,
-        cpus=options.cpus,
-        setup=program.setup,
-        memory=VARIANTS[variant].memory,
-    )
-    script = folder / "sh"
-    script.write_text(vm.shell_script(machine), "utf-8")
-    script.chmod(0o755)
-    print(f"accelerator: {answer}", file=sys.stderr, flush=True)
-    if not sys.stdin.isatty():
-        return _batch(vm.batch_argv(vng, machine), variant, folder)
-    print(f"booting {variant}; leave with exit or Ctrl-D", file=sys.stderr, flush=True)
-    argv = vm.shell_argv(vng, machine, script)
-    if proc.interact(argv, cwd=ROOT, env=vm.environment(folder)) != 0:
-        raise InfraError(f"the machine of '{variant}' did not end well")
-    return 0
+def _fitting(options: Options, plan: Plan) -> Options:
+    """As many machines as there is work and memory for; says so when it is for want of memory."""
+    tests = {(variant, item.test) for variant, items in plan.items.items() for item in items}
+    options = replace(options, jobs=min(options.jobs, len(tests) * plan.repeat))
+    if options.jobs == 1:
+        return options
+    free = balance.available(_MEMINFO.read_text("utf-8"))
+    memories = [VARIANTS[variant].memory for variant in plan.items]
+    jobs = balance.machines(options.jobs, memories, free)
+    if jobs < options.jobs:
+        largest = max(memories, key=balance.in_bytes)
+        print(
+            f"-j {jobs} instead of {options.jobs}: a machine takes {largest}, and "
+            f"{free / (1 << 30):.1f} GiB of memory are free",
+            flush=True,
+        )
+    return replace(options, jobs=jobs)
 
 
-def _batch(argv: list[str], variant: str, home: Path) -> int:
-    """Run the commands of standard input; returns the exit status of the last one.
-
-    What they print passes through pipes: QEMU would truncate a file.
-    """
-    commands = sys.stdin.read()
-    result = proc.run(argv, cwd=ROOT, env=vm.environment(home), stdin=commands, check=None)
-    sys.stdout.write(result.stdout)
-    sys.stderr.write(result.stderr)
-    if result.returncode in (_VM_DIED, *range(-64, 0)):
-        raise InfraError(f"the machine of '{variant}' ended without a result")
-    return result.returncode
+def _incomplete(records: Sequence[VariantRecord]) -> bool:
+    """Whether a result is missing, though pytest has seen no failure."""
+    every = (each.values() for record in records for each in (*record.earlier, record.verdicts))
+    return any(verdict.status not in FINE for verdicts in every for verdict in verdicts)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import files, ktap, splat, verdict
+from harness import failure, files, ktap, splat, standing, verdict
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
 from harness.model import BuildPaths, Life, Status, Variant
@@ -53,6 +53,10 @@ class Settings:
         reports: the folder of this session's report.
         environment: variables that C tests read, see `test_environment`.
         cpus: how many the machine has.
+        machine: what tells its name and files from those of others that run at the same time.
+        leave: whether a machine in which something failed is left up for a person.
+        debugger: where a machine waits for gdb; None if it does not.
+        again: from the names of a kernel and of an item to the command that runs it again.
     """
 
     vng: Path
@@ -63,6 +67,10 @@ class Settings:
     reports: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     cpus: int = DEFAULT_CPUS
+    machine: str = ""
+    leave: bool = False
+    debugger: Path | None = None
+    again: Callable[[str, str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,8 @@ def machine_of(
     accel: Accel,
     cpus: int = DEFAULT_CPUS,
     options: tuple[str, ...] = (),
+    door: Path | None = None,
+    debugger: Path | None = None,
 ) -> Machine:
     """The machine in which `program` runs its tests on a kernel."""
     return Machine(
@@ -103,6 +113,8 @@ def machine_of(
         setup=program.setup,
         options=options,
         memory=kernel.memory,
+        door=door,
+        debugger=debugger,
     )
 
 
@@ -309,6 +321,7 @@ class VariantSession:
         self.strays: tuple[splat.Splat, ...] = ()
         self.consoles: list[Path] = []
         self._machines: list[Vm] = []
+        self._share: tuple[Path, ...] = ()
         self._kernel = variant
         self._paths = paths
         self._tests = {test.name: test for test in tests}
@@ -383,8 +396,24 @@ class VariantSession:
         alive = vm.alive
         if alive and self._kernel.finds_leaks:
             self._look_for_leaks(vm)
-        vm.end()
+        failed = any(each.status not in verdict.FINE for each in self._verdicts.values())
+        if not (failed and self._left(vm)):
+            vm.end()
         self._after(vm, "" if alive else _ENDED)
+
+    def _left(self, vm: Vm) -> bool:
+        """Leave a machine in which something failed up, if that is wanted and it still is."""
+        if not self._settings.leave or vm.machine.door is None:
+            return False
+        if not vm.alive:
+            self.notes.append("the machine has ended by itself: there is nothing to enter")
+            return False
+        terminal, group = vm.leave()
+        found = standing.keep(terminal, group, vm.machine.door, vm.machine.console)
+        self.notes.append(
+            f"the machine is left up: './run_tests.py --enter', 'kill {found.keeper}' ends it"
+        )
+        return True
 
     def kill(self) -> None:
         """End the machine at once."""
@@ -436,7 +465,7 @@ class VariantSession:
             return
         for item in run.wanted[:-1]:
             if item not in self._verdicts and verdict.finished(evidence, item):
-                self._settle(item, verdict.of_subtest(evidence, item))
+                self._settle(item, verdict.of_subtest(evidence, item), evidence)
 
     def _start(self, test: str) -> None:
         vm = self._machine(self._tests[test].options)
@@ -475,7 +504,8 @@ class VariantSession:
         runs.append(evidence)
         if evidence.dead or evidence.hung:
             self._vm = None
-            run.vm.end(kill=True)
+            if not self._left(run.vm):
+                run.vm.end(kill=True)
             if not evidence.dead:
                 self._after(run.vm)
         left = [item for item in run.wanted if item not in self._verdicts]
@@ -483,7 +513,9 @@ class VariantSession:
         for item in left:
             if item.subtest and item not in later:
                 answers = not later and item is run.wanted[-1]
-                self._settle(item, self._of_subtest(evidence, item, runs if answers else ()))
+                self._settle(
+                    item, self._of_subtest(evidence, item, runs if answers else ()), evidence
+                )
         if not later and not run.wanted[-1].subtest:
             failed = verdict.failed_subtests(runs)
             whole = self._excuse_whole(verdict.of_test(runs), run.test.name, failed)
@@ -511,7 +543,7 @@ class VariantSession:
             return Verdict(Status.XFAIL, whole.message, whole.details)
         return whole
 
-    def _settle(self, item: Item, reached: Verdict) -> Verdict:
+    def _settle(self, item: Item, reached: Verdict, evidence: Evidence | None = None) -> Verdict:
         """Keep a verdict. It is final."""
         now = time.monotonic()
         seconds = now - self._since if self._since else 0.0
@@ -524,11 +556,26 @@ class VariantSession:
             round(seconds, 3),
             round(time.time() - seconds, 3),
         )
-        reached = self._judge(item, reached, self._runs.get(item.test, ()))
+        runs = self._runs.get(item.test, ())
+        reached = self._judge(item, reached, runs)
+        if reached.status not in verdict.FINE:
+            reached = self._with_leads(item, reached, evidence or (runs[-1] if runs else None))
         self._verdicts[item] = reached
         if item in self._waiting:
             self._waiting.remove(item)
         return reached
+
+    def _with_leads(self, item: Item, reached: Verdict, evidence: Evidence | None) -> Verdict:
+        """A verdict that is not well, with all that helps to find out why."""
+        said = failure.of_verdict(reached)
+        again = self._settings.again
+        return replace(
+            reached,
+            console=failure.excerpt(evidence.log, item.name, evidence.splats) if evidence else (),
+            fingerprint=failure.fingerprint(said) if said else "",
+            logs=tuple(files.shown(path) for path in (*self.consoles[-1:], *self._share)),
+            again=again(self.variant, item.name) if again else "",
+        )
 
     def _excuse_known(self, item: Item, reached: Verdict, _: Sequence[Evidence]) -> Verdict:
         return verdict.excuse(reached, self.variant, item, self._settings.known)
@@ -544,10 +591,12 @@ class VariantSession:
             self.close()
         number = len(self.consoles) + 1
         suffix = f"-{number}" if number > 1 else ""
-        share = self._settings.reports / self.variant
+        name = f"{self.variant}{self._settings.machine}"
+        share = self._settings.reports / name
         share.mkdir(parents=True, exist_ok=True)
-        console = self._settings.reports / f"console-{self.variant}{suffix}.log"
+        console = self._settings.reports / f"console-{name}{suffix}.log"
         self.consoles.append(console)
+        self._share = (share,)
         machine = machine_of(
             self._kernel,
             self._paths.bzimage,
@@ -557,6 +606,8 @@ class VariantSession:
             accel=self._settings.accel,
             cpus=self._settings.cpus,
             options=options,
+            door=standing.new_door() if self._settings.leave else None,
+            debugger=self._settings.debugger,
         )
         vm = Vm(machine, self._settings.deadlines, self._settings.vng)
         self._machines.append(vm)

@@ -1,6 +1,6 @@
 """Whose tests are run: those of the series, or those that the kernel had before it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +43,9 @@ class Suite(Protocol):
     def outcomes(self) -> dict[str, parity.Column]:
         """What became of tests and subtests on each kernel, where subtests are no items."""
 
+    def learn(self, outcomes: Mapping[str, parity.Column]) -> None:
+        """Take in what the same suite has found out in another process."""
+
     def conclude(self, folder: Path) -> list[str]:
         """What is to be said when all has run; `folder` is the report's."""
 
@@ -75,6 +78,10 @@ class Own:
     def outcomes(self) -> dict[str, parity.Column]:
         """Every subtest is an item."""
         return {}
+
+    def learn(self, outcomes: Mapping[str, parity.Column]) -> None:
+        """There is nothing but verdicts."""
+        del outcomes
 
     def conclude(self, folder: Path) -> list[str]:
         """Nothing: pytest has said it."""
@@ -133,6 +140,11 @@ class Upstream:
     def outcomes(self) -> dict[str, parity.Column]:
         """What the tests reported."""
         return self._comparison.columns
+
+    def learn(self, outcomes: Mapping[str, parity.Column]) -> None:
+        """Each process has run other tests."""
+        for variant, column in outcomes.items():
+            self._comparison.columns.setdefault(variant, {}).update(column)
 
     def conclude(self, folder: Path) -> list[str]:
         """The table; with every subtest it goes into the report's folder."""

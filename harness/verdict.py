@@ -64,6 +64,10 @@ class Verdict:
         splats: what the kernel printed meanwhile.
         seconds: from the previous item's end to this one's.
         started: when, in seconds since the epoch; 0 if nobody knows.
+        console: what the kernel said before the first splat, if all is not well.
+        fingerprint: of the crash or splat, the same for the same one; "" without.
+        logs: where to read on.
+        again: the command that runs the item again.
     """
 
     status: Status
@@ -72,6 +76,10 @@ class Verdict:
     splats: tuple[Splat, ...] = ()
     seconds: float = 0.0
     started: float = 0.0
+    console: tuple[str, ...] = ()
+    fingerprint: str = ""
+    logs: tuple[str, ...] = ()
+    again: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ class Machine:
         cpus: how many.
         setup: a command that prepares the guest, run once; without success there is no machine.
         options: for the kernel's command line, besides `KERNEL_OPTIONS`.
+        door: a socket at which a root shell waits for a person; None for none.
+        debugger: a socket at which the machine waits for gdb before its first instruction.
     """
 
     name: str
@@ -78,6 +80,8 @@ class Machine:
     cpus: int = DEFAULT_CPUS
     setup: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    door: Path | None = None
+    debugger: Path | None = None
 
 
 def _common(machine: Machine) -> list[str]:
@@ -103,7 +107,24 @@ def _qemu_options(machine: Machine, *more: str) -> list[str]:
     every static call and static key is patched that way. One thread runs them in turn.
     """
     words = [*(["-accel tcg,thread=single"] if machine.accel == "tcg" else []), *more]
+    if machine.door is not None:
+        words += ["-device virtio-serial-pci,id=door", _socket("door", machine.door)]
+        words.append("-device virtconsole,chardev=door,bus=door.0")
+    if machine.debugger is not None:
+        words += ["-S", _socket("gdb", machine.debugger), "-gdb chardev:gdb"]
     return [f"--qemu-opts={' '.join(words)}"] if words else []
+
+
+def _socket(name: str, path: Path) -> str:
+    return f"-chardev socket,id={name},server=on,wait=off,path={shlex.quote(str(path))}"
+
+
+def _porter(machine: Machine) -> str:
+    """Shell commands that keep a shell behind the door, on a terminal of its own."""
+    if machine.door is None:
+        return ""
+    shell = "TERM=linux PS1='krsi# ' setsid --ctty bash --norc -i </dev/hvc0 >/dev/hvc0 2>&1"
+    return f"( while sleep 0.2; do {shell}; done ) & "
 
 
 def _prepare(machine: Machine) -> str:
@@ -122,10 +143,15 @@ def script_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
     return [
         str(vng),
         *_common(machine),
-        f"--append={' '.join((*KERNEL_OPTIONS, *machine.options))}",
-        f"--exec={_prepare(machine)}; {said}; exec bash --norc --noprofile",
+        f"--append={' '.join((*KERNEL_OPTIONS, *_debugged(machine), *machine.options))}",
+        f"--exec={_prepare(machine)}; {_porter(machine)}{said}; exec bash --norc --noprofile",
         *_qemu_options(machine, f"-set chardev.console.path={shlex.quote(str(machine.console))}"),
     ]
+
+
+def _debugged(machine: Machine) -> tuple[str, ...]:
+    """A debugger looks for the kernel where vmlinux says that it is."""
+    return ("nokaslr",) if machine.debugger is not None else ()
 
 
 def bare_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
@@ -150,6 +176,20 @@ def batch_argv(vng: Path, machine: Machine) -> list[str]:
     """The command line of a machine whose shell reads commands from standard input. Pure."""
     script = f"--exec={_prepare(machine)}; exec bash"
     return [str(vng), *_common(machine), script, *_qemu_options(machine)]
+
+
+def command_argv(vng: Path, machine: Machine, script: Path, status: Path) -> list[str]:
+    """The command line of a machine that runs one script. Pure.
+
+    Its exit status goes to the file `status`: vng's own could be anybody's.
+    """
+    words = f"sh {shlex.quote(str(script))} </dev/null; echo $? >{shlex.quote(str(status))}"
+    return [
+        str(vng),
+        *_common(machine),
+        f"--exec={_prepare(machine)}; {words}",
+        *_qemu_options(machine),
+    ]
 
 
 def shell_script(machine: Machine) -> str:
@@ -268,6 +308,17 @@ class Vm:
         self._escalate()
         self._child.close(force=True)
         self._ended = time.time()
+
+    def leave(self) -> tuple[int, int]:
+        """Let the machine outlive us.
+
+        Returns:
+            The terminal on which it runs, to be held open by somebody, and its process group.
+        """
+        child = self._child
+        # Otherwise its destructor would hang up.
+        child.closed = child.ptyproc.closed = True
+        return child.child_fd, child.pid
 
     def _power_off(self) -> None:
         try:

@@ -138,6 +138,31 @@ def test_an_edited_selftest_builds_the_selftests_only(
     assert paths.runner.is_file()
 
 
+class ResetError(BaseException):
+    """The machine is gone: nobody cleans up after it."""
+
+
+def test_a_reset_in_the_middle_costs_what_was_under_way_and_nothing_else(
+    project: Project, machine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = machine()
+
+    def reset(*_: object) -> None:
+        raise ResetError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "_build_tools", reset)
+        with pytest.raises(ResetError):
+            run(project, "krsi")
+    assert "bzImage" in calls.read_text(encoding="utf-8")
+    calls.unlink()
+    paths = run(project, "krsi")
+    text = calls.read_text(encoding="utf-8")
+    assert "tools/bpf/bpftool" in text
+    assert "bzImage" not in text
+    assert paths.manifest.is_file()
+
+
 def test_a_lost_product_is_built_again(project: Project, machine: Callable[..., Path]) -> None:
     machine()
     paths = run(project)

@@ -1,14 +1,16 @@
 """pytest's side: items, outcomes, words and exit codes, without a machine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import plugin, runtests
+from harness import runtests
 from harness.errors import InfraError
-from harness.model import ROOT, Status
+from harness.model import ROOT, Life, Status
+from harness.options import Options, pytest_arguments
 from harness.plugin import Plugin
 from harness.selftests import Item, Selftest
 from harness.splat import Splat
@@ -32,6 +34,7 @@ class FakeSession:
         self.notes = ["shutdown took longer than 15 s"]
         self.strays: tuple[Splat, ...] = ()
         self.consoles: list[Path] = []
+        self.machines: tuple[Life, ...] = ()
 
     def verdict(self, item: Item) -> Verdict:
         self.asked.append(item.name)
@@ -40,6 +43,10 @@ class FakeSession:
     def next_round(self) -> None:
         self.begun += 1
         self.verdicts = {}
+
+    @property
+    def rounds(self) -> tuple[dict[Item, Verdict], ...]:
+        return ({},)
 
     def complete(self) -> dict[Item, Verdict]:
         return {}
@@ -53,7 +60,7 @@ def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def options(**changes: Any) -> runtests.Options:
+def options(**changes: Any) -> Options:
     settings: dict[str, Any] = {
         "suite": "krsi",
         "variants": ("krsi",),
@@ -65,7 +72,7 @@ def options(**changes: Any) -> runtests.Options:
         "accel": "tcg",
         "timeout": None,
     }
-    return runtests.Options(**(settings | changes))
+    return Options(**(settings | changes))
 
 
 def run(
@@ -84,7 +91,7 @@ def run(
     ours = Plugin(
         dict.fromkeys(variants, TEST.items), [TEST], make, repeat=repeat, until_fail=until_fail
     )
-    arguments = runtests.pytest_arguments(options(**changes), folder)
+    arguments = pytest_arguments(options(**changes), folder)
     return int(pytest.main(arguments, plugins=[ours])), ours
 
 
@@ -200,12 +207,22 @@ def test_the_round_that_fails_is_the_last_one(
     assert ours.sessions["krsi"].begun == 5  # type: ignore[attr-defined]
 
 
-def test_explain_shows_everything() -> None:
-    text = plugin.explain(Verdict(Status.SPLAT, "why", ("said",), (SPLAT,)))
-    assert text.splitlines() == ["why", "  said", "", "[warning] WARNING: x", *SHOWN]
-
-
-SHOWN = ["  WARNING: x", "   foo+0x1/0x2"]
+def test_the_same_crash_is_said_to_be_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(SPLAT, title="WARNING: y", lines=("WARNING: y", " bar+0x1/0x2"))
+    reached = {
+        "lsm_x/a": Verdict(Status.SPLAT, "w", (), (SPLAT,)),
+        "lsm_x/b": Verdict(Status.SPLAT, "w", (), (replace(SPLAT, section="lsm_x/b"),)),
+        "lsm_x": Verdict(Status.SPLAT, "w", (), (other,)),
+    }
+    found = {item: reached[item.name] for item in TEST.items}
+    monkeypatch.setattr(FakeSession, "complete", lambda _: found)
+    run(tmp_path, reached)
+    out = capsys.readouterr().out
+    said = out[out.index("the same crash 2 times") :].splitlines()
+    assert said[1:4] == ["warning in foo", "  lsm_x/a[krsi]", "  lsm_x/b[krsi]"]
+    assert "same crash" not in "".join(said[1:])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import runs
-from harness import cli, report, runtests
+from harness import cli, options, report
 from harness.errors import UsageError
 from harness.model import Status
 from harness.report import merge, shards, store
@@ -70,8 +70,8 @@ def test_an_empty_shard_is_refused() -> None:
 
 def test_a_shard_is_not_of_what_an_expression_leaves() -> None:
     with pytest.raises(UsageError, match="leave out -k"):
-        runtests.parse(["--shard", "1/2", "-k", "x"])
-    assert runtests.parse(["--shard", "1/2"]).wishes.shard == (1, 2)
+        options.parse(["--shard", "1/2", "-k", "x"])
+    assert options.parse(["--shard", "1/2"]).wishes.shard == (1, 2)
 
 
 def test_all_shards_are_the_whole() -> None:

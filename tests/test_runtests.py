@@ -1,25 +1,28 @@
 """The command line of run_tests.py: what it takes, and what it says when it cannot."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
-from harness import runtests, suites
+import fleet_fakes
+from harness import options, runtests, suites
+from harness.bot import main as bot
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
 
 
 def test_defaults() -> None:
-    options = runtests.parse([])
-    assert options.suite == "krsi"
-    assert options.variants == ("krsi",)
-    assert options.accel == "auto"
-    assert options.names == ()
-    assert options.cpus == 2
+    read = options.parse([])
+    assert read.suite == "krsi"
+    assert read.variants == ("krsi",)
+    assert read.accel == "auto"
+    assert read.names == ()
+    assert read.cpus == 2
 
 
 def test_everything() -> None:
-    options = runtests.parse(
+    read = options.parse(
         [
             "--kernel",
             "krsi,upstream,krsi",
@@ -34,10 +37,10 @@ def test_everything() -> None:
             "lsm_y/z",
         ]
     )
-    assert options.variants == ("krsi", "upstream")
-    assert options.names == ("lsm_x", "lsm_y/z")
-    assert (options.expression, options.stop_early, options.accel) == ("a and b", True, "tcg")
-    assert options.cpus == 4
+    assert read.variants == ("krsi", "upstream")
+    assert read.names == ("lsm_x", "lsm_y/z")
+    assert (read.expression, read.stop_early, read.accel) == ("a and b", True, "tcg")
+    assert read.cpus == 4
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_everything() -> None:
 )
 def test_unknown_variants(text: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
-        runtests.parse(["--kernel", text])
+        options.parse(["--kernel", text])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_unknown_variants(text: str, hint: str) -> None:
 )
 def test_wrong_usage_is_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        runtests.parse(argv)
+        options.parse(argv)
     assert caught.value.code == 2
 
 
@@ -87,13 +90,13 @@ def test_wrong_usage_is_2(argv: list[str]) -> None:
     ],
 )
 def test_rounds(argv: list[str], repeat: int, until_fail: bool) -> None:
-    options = runtests.parse(argv)
-    assert (options.repeat, options.until_fail) == (repeat, until_fail)
+    read = options.parse(argv)
+    assert (read.repeat, read.until_fail) == (repeat, until_fail)
 
 
 def test_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        runtests.parse(["--help"])
+        options.parse(["--help"])
     assert caught.value.code == 0
     assert "exit status" in capsys.readouterr().out
 
@@ -114,3 +117,58 @@ def test_a_kernel_that_is_not_built_is_named_with_the_way_out(tmp_path: Path) ->
 def test_a_shell_takes_no_tests() -> None:
     with pytest.raises(UsageError, match="--shell"):
         runtests.main(["--shell", "lsm_x"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "free", "jobs", "said"),
+    [
+        (3, 20, 3, ""),
+        (3, 6, 2, "-j 2 instead of 3: a machine takes 2G, and 6.0 GiB of memory are free"),
+        (3, 1, 1, "-j 1 instead of 3"),
+        (99, 99, 12, ""),
+    ],
+)
+def test_machines_have_to_fit(
+    wanted: int, free: int, jobs: int, said: str, request: pytest.FixtureRequest
+) -> None:
+    tmp_path: Path = request.getfixturevalue("tmp_path")
+    capsys: pytest.CaptureFixture[str] = request.getfixturevalue("capsys")
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemAvailable: {free << 20} kB\n")
+    monkeypatch.setattr(runtests, "_MEMINFO", meminfo)
+    plan = fleet_fakes.make(tmp_path, repeat=3)
+    assert runtests._fitting(options.parse(["-j", str(wanted)]), plan).jobs == jobs
+    out = capsys.readouterr().out
+    assert said in out
+    assert bool(said) == bool(out)
+
+
+def test_lists_need_no_pytest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runtests.main(["--list", "lsm_attach/pin_keeps"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["lsm_attach/pin_keeps[krsi]", "", "1 items"]
+
+
+def test_expressions_narrow_a_list_down(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runtests.main(["--list", "-k", "pin_keeps"]) == 0
+    assert "lsm_attach/pin_keeps[krsi]" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no test matches -k 'nonesuch'"):
+        runtests.main(["--list", "-k", "nonesuch"])
+
+
+def test_how_to_run_an_item_again() -> None:
+    argv = ["--kernel", "krsi,audit", "--cpus", "4", "--timeout", "90", "--accel", "tcg", "-j", "2"]
+    environment = {"LSM_TEST_SEED": "7", "LSM_TEST_X": "a b"}
+    said = options.rerun(options.parse(argv), environment, "audit", "lsm_x/a[b]")
+    assert said == (
+        "LSM_TEST_SEED=7 LSM_TEST_X='a b' ./run_tests.py --kernel audit --accel tcg --cpus 4 "
+        "--timeout 90 'lsm_x/a[b]'"
+    )
+    again = options.parse(shlex.split(said)[3:])
+    assert (again.variants, again.cpus, again.timeout) == (("audit",), 4, 90)
+    plain = options.rerun(options.parse([]), {}, "krsi", "lsm_x")
+    assert plain == "./run_tests.py --kernel krsi lsm_x"
+
+
+def test_what_makes_us_a_bot() -> None:
+    assert runtests.SERIES == bot.OPTIONS

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from harness import session, splat
+from harness import session, splat, standing
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
 from harness.model import ROOT, VARIANTS, BuildPaths, Status
@@ -39,6 +39,8 @@ class Guest:
     dies: str = ""
     stuck: bool = False
     fragment: str = ""
+    left: int = 0
+    ends: int = 0
 
 
 class FakeChannel:
@@ -139,7 +141,12 @@ class FakeVm:
         self.alive = True
         return self
 
+    def leave(self) -> tuple[int, int]:
+        self.guest.left += 1
+        return 0, 0
+
     def end(self, *, kill: bool = False) -> None:
+        self.guest.ends += 1
         if self.alive and not kill:
             self.channel.log(self.guest.last_words)
         self.alive = False
@@ -486,3 +493,44 @@ def test_leaks_are_looked_for_where_the_kernel_can_find_them(guest: Guest, make:
         variant.close()
     assert not plain.strays
     assert {stray.kind for stray in debug.strays} == {"leak"}
+
+
+def test_a_failure_comes_with_leads(guest: Guest, make: Make) -> None:
+    guest.plan = {"a": "splat", "b": "crash"}
+    variant = make(*TEST.items)
+    variant._settings = replace(variant._settings, again="{} {}".format)
+    a, b, c, _ = [variant.verdict(item) for item in TEST.items]
+    assert (a.again, b.again, c.again) == ("krsi lsm_x/a", "krsi lsm_x/b", "")
+    assert [Path(log).name for log in b.logs] == ["console-krsi.log", "krsi"]
+    assert len({a.fingerprint, b.fingerprint}) == 2
+    assert (c.fingerprint, c.console) == ("", ())
+    guest.plan = {"c": "crash"}
+    variant.next_round()
+    assert variant.verdict(C).fingerprint == b.fingerprint
+    assert Path(variant.verdict(C).logs[0]).name == "console-krsi-2.log"
+
+
+@pytest.mark.parametrize(("deed", "left"), [("fail", 1), ("ok", 0), ("hang", 1)])
+def test_a_machine_is_left_up_after_a_failure(
+    deed: str, left: int, guest: Guest, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = standing.Standing(7, "door", "console")
+    monkeypatch.setattr(standing, "keep", lambda *_: kept)
+    guest.plan = {"a": deed}
+    variant = make(A, test=0.0 if deed == "hang" else 60.0)
+    variant._settings = replace(variant._settings, leave=True)
+    variant.verdict(A)
+    variant.close()
+    assert (guest.left, guest.ends) == (left, 1 - left)
+    assert bool(left) == ("'kill 7' ends it" in "".join(variant.notes))
+
+
+def test_a_machine_that_is_gone_cannot_be_left(guest: Guest, make: Make) -> None:
+    guest.plan = {"a": "fail"}
+    variant = make(A)
+    variant._settings = replace(variant._settings, leave=True)
+    variant.verdict(A)
+    variant._vm.alive = False  # type: ignore[misc,union-attr]
+    variant.close()
+    assert (guest.left, guest.ends) == (0, 1)
+    assert "nothing to enter" in "".join(variant.notes)

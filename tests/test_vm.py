@@ -186,3 +186,19 @@ def test_deadlines_differ_by_kernel() -> None:
     assert (slow.boot, slow.test) == (5 * fast.boot, 5 * fast.test)
     assert slow.shutdown == 5 * fast.shutdown
     assert Deadlines.for_accel("tcg", 7, patience=5).test == 7
+
+
+def test_a_door_and_a_debugger_are_asked_for(tmp_path: Path) -> None:
+    marker = Marker("head", "tail")
+    plain = vm.script_argv(Path("/v/vng"), machine(tmp_path), marker)
+    assert not [word for word in plain if "hvc0" in word or "gdb" in word or "nokaslr" in word]
+    asked = machine(tmp_path, door=Path("/t/door"), debugger=Path("/t/gdb"))
+    words = vm.script_argv(Path("/v/vng"), asked, marker)
+    qemu = words[-1]
+    assert "-chardev socket,id=door,server=on,wait=off,path=/t/door" in qemu
+    assert "-device virtconsole,chardev=door,bus=door.0" in qemu
+    assert "-S -chardev socket,id=gdb,server=on,wait=off,path=/t/gdb -gdb chardev:gdb" in qemu
+    assert any("nokaslr" in word for word in words if word.startswith("--append="))
+    script = next(word for word in words if word.startswith("--exec="))
+    assert "/dev/hvc0" in script
+    assert "& printf" in script, "the shell behind the door keeps nobody waiting"

@@ -1,6 +1,6 @@
-"""A run beside an older one, the baseline: what fails anew, what is mended, what is slower. Pure.
+"""A run beside an older one, the baseline: what fails anew, what is mended, what takes longer.
 
-Of several rounds an item's worst counts. Only kernels of this run are compared.
+Pure. Of several rounds an item's worst counts. Only kernels of this run are compared.
 """
 
 import re

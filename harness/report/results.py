@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness import failure
 from harness.model import Life, Status
 from harness.parity import Column
 from harness.selftests import Item
@@ -64,6 +65,10 @@ class Result:
         message: why, in one sentence; "" for a pass.
         diagnostics: what the test printed.
         splats: what the kernel printed meanwhile.
+        console: what it had said before, if all is not well.
+        fingerprint: of the crash or splat, the same for the same one; "" without.
+        logs: where to read on, by their names in the report's folder.
+        again: the command that runs the item again.
     """
 
     name: str
@@ -75,6 +80,10 @@ class Result:
     message: str = ""
     diagnostics: tuple[str, ...] = ()
     splats: tuple[Splat, ...] = ()
+    console: tuple[str, ...] = ()
+    fingerprint: str = ""
+    logs: tuple[str, ...] = ()
+    again: str = ""
 
     @property
     def fine(self) -> bool:
@@ -273,6 +282,10 @@ def _result(variant: str, number: int, item: Item, verdict: Verdict) -> Result:
         verdict.message,
         verdict.details,
         verdict.splats,
+        verdict.console,
+        verdict.fingerprint,
+        tuple(Path(log).name for log in verdict.logs),
+        verdict.again,
     )
 
 
@@ -331,11 +344,16 @@ def item_to_plain(item: Result) -> dict[str, Any]:
         **{name: getattr(item, name) for name in ("seconds", "started", "message")},
         "diagnostics": list(item.diagnostics),
         "splats": [_splat_to_plain(found) for found in item.splats],
+        "console": list(item.console),
+        "fingerprint": item.fingerprint,
+        "logs": list(item.logs),
+        "again": item.again,
     }
 
 
 def _splat_to_plain(found: Splat) -> dict[str, Any]:
-    return {**asdict(found), "lines": list(found.lines)}
+    fingerprint = failure.fingerprint(failure.signature(found))
+    return {**asdict(found), "lines": list(found.lines), "fingerprint": fingerprint}
 
 
 def from_plain(content: Mapping[str, Any]) -> Results:
@@ -403,6 +421,10 @@ def _from_plain(item: Mapping[str, Any]) -> Result:
         message=item["message"],
         diagnostics=tuple(item["diagnostics"]),
         splats=tuple(map(_splat_from_plain, item["splats"])),
+        console=tuple(item.get("console", ())),
+        fingerprint=item.get("fingerprint", ""),
+        logs=tuple(item.get("logs", ())),
+        again=item.get("again", ""),
     )
 
 
