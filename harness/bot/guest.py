@@ -26,6 +26,18 @@ _LSM = (
     "cd /sys/kernel/security && "
     "{ cat lsm 2>/dev/null || { mount -t securityfs x $PWD && cat $PWD/lsm; }; }"
 )
+#: What virtme-ng's init mounts file systems on, and what programs in the guest ask for.
+_MOUNT_POINTS = ("run", "sys", "var", "mnt", "home", "opt", "srv")
+_ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    "group": "root:x:0:\nnogroup:x:65534:\n",
+    "shadow": "root:*:1::::::\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "resolv.conf": "",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "fstab": "",
+    "hostname": "guest\n",
+}
 _KVM = Path("/dev/kvm")
 _MOST_FAULTS = 20
 
@@ -65,6 +77,7 @@ class Guest:
                 Bind(place, writable=True),
                 Bind(vng.parent.parent),
                 *_interpreter(),
+                *_root(sandbox.disk.path / f"{name}-root"),
                 *binds,
                 *([Bind(_KVM, device=True)] if kvm else []),
             ),
@@ -171,6 +184,21 @@ class Guest:
         for name in names:
             (folder / f"{name}.c").write_text(self.shop.source_of(name), encoding="utf-8")
         return tuple(test for test in selftests.discover(folder) if test.name in names)
+
+
+def _root(place: Path) -> Iterator[Bind]:
+    """What a guest wants of the root that it shares with the sandbox: places to mount things on.
+
+    Args:
+        place: where they are made.
+    """
+    place.mkdir()
+    for name in _MOUNT_POINTS:
+        (place / name).mkdir()
+        yield Bind(place / name, Path("/", name))
+    for name, text in _ETC.items():
+        (place / name).write_text(text, encoding="utf-8")
+        yield Bind(place / name, Path("/etc", name))
 
 
 def _interpreter() -> Iterator[Bind]:

@@ -299,6 +299,12 @@ class Sandbox:
     ) -> Path:
         """Make `script` a program that does what `command` does, but in here."""
         words = self.argv([command], limits, binds=binds, environment=environment, groups=groups)
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+        script.write_text(
+            "#!/bin/sh\n"
+            "# vng opens the terminal that it was started on once more, which only its owner can.\n"
+            f"if [ -t 0 ]; then chown {self.uid} /proc/self/fd/0; fi\n"
+            f'exec {shlex.join(words)} "$@"\n',
+            encoding="utf-8",
+        )
         script.chmod(0o755)
         return script
