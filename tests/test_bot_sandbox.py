@@ -151,8 +151,8 @@ def test_one_process_gets_no_more_than_its_memory(box: Sandbox) -> None:
 def test_the_machine_keeps_some_memory() -> None:
     """What no process holds, as in a file without a name, counts, too."""
     bounds = Limits(seconds=1, spare=100)
-    assert watch.exceeded(watch.Load(1, 1), 101, bounds) is None
-    found = watch.exceeded(watch.Load(1, 1), 99, bounds)
+    assert watch.exceeded(watch.Load(1, 1), 101, 0, bounds) is None
+    found = watch.exceeded(watch.Load(1, 1), 99, 0, bounds)
     assert found is not None
     assert found.what == "memory"
 

@@ -63,10 +63,10 @@ class Guest:
     def _settings(self, name: str, *binds: Bind) -> Iterator[tuple[Settings, watch.Watch]]:
         """A folder that a machine may write to, watched over; and all is ended at the end."""
         sandbox = self.shop.sandbox
-        place = sandbox.disk.folder(name, sandbox.uid)
-        share = place / self.variant.name
-        share.mkdir()
-        os.chown(share, sandbox.uid, sandbox.uid)
+        # Nobody in there can make anything in it: where we create a console there is no link.
+        place = sandbox.disk.path / name
+        place.mkdir()
+        share = sandbox.disk.folder(f"{name}/{self.variant.name}", sandbox.uid)
         vng = vm.find_vng()
         kvm = self.accel == "kvm"
         script = sandbox.front_door(
@@ -92,8 +92,8 @@ class Guest:
             known=_known(),
             reports=place,
         )
-        # The console is made out here, and written by QEMU, which is somebody else. Nobody else
-        # can enter the disk.
+        # The console is made out here, and written by QEMU, which is another user. Nobody else can
+        # enter the disk.
         before = os.umask(0)
         try:
             with watch.watching(sandbox.uid, MACHINE, sandbox.disk) as seen:
