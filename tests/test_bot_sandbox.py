@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_fakes import unavailable
 from harness import proc
 from harness.bot import disk, limits, sandbox, watch
 from harness.bot.limits import Limits
@@ -20,14 +21,6 @@ MIB = 1 << 20
 FEW = Limits(
     seconds=20, memory=300 * MIB, processes=40, file_size=20 * MIB, temporary=8 * MIB, spare=0
 )
-
-
-def unavailable() -> str:
-    try:
-        sandbox.require()
-    except InfraError as error:
-        return str(error)
-    return ""
 
 
 needs_sandbox = pytest.mark.skipif(bool(unavailable()), reason=f"no sandbox: {unavailable()}")
