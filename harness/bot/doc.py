@@ -37,8 +37,8 @@ _TEXT = """\
 # A series, from a stranger's mail to an answer
 
 Made by `python3 -m harness.bot.doc`: a series of one patch is laid on ours, built, booted and
-tested, all in the sandbox, with what `make kernel` had left as a start. It took {seconds:.0f} s here, on
-{cpus} CPUs of {machine}, which had a load of {load:.1f} when it began.
+tested, all in the sandbox, with what `make kernel` had left as a start. It took {seconds:.0f} s
+here, on {cpus} CPUs of {machine}, which had a load of {load:.1f} when it began.
 
 ## What was sent
 

@@ -65,6 +65,12 @@ class Base:
         """Where the variant's sources are seen inside."""
         return self.seen / ("tree" if self.variant.series == "all" else f"src-{self.variant.name}")
 
+    @property
+    def origin(self) -> Path:
+        """What is copied: the variant's own sources, which its output is made from, if it has any."""
+        own = self.build / self.sources.name
+        return own if own.is_dir() else self.build / "tree"
+
     def __str__(self) -> str:
         """One line for people."""
         what = "" if self.start == self.commit else " with KRSI"
@@ -181,7 +187,7 @@ class Workshop:
             InfraError: that failed; no code of a stranger has run yet.
         """
         with build.exclusive(self.base.build, "sources.lock"):
-            self._copy(self.base.build / "tree", self.base.sources)
+            self._copy(self.base.origin, self.base.sources)
         with build.exclusive(self.base.build):
             self._copy(self.base.build / self.base.variant.name, self.paths.root)
         self._git("init", "--quiet", check=InfraError)
