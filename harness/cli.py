@@ -351,7 +351,7 @@ def _patches(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
-    others = ("bench", "bench-build", "check-vm", "kunit", "reports", "series", "static")
+    others = ("bench", "bench-build", "bot", "check-vm", "kunit", "reports", "series", "static")
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:

@@ -67,7 +67,7 @@ class Base:
 
     @property
     def origin(self) -> Path:
-        """What is copied: the variant's own sources, which its output is made from, if it has any."""
+        """What is copied: the sources that the variant's output is made from, if they are there."""
         own = self.build / self.sources.name
         return own if own.is_dir() else self.build / "tree"
 
