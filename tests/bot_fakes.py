@@ -68,6 +68,7 @@ class Bench:
     """A project whose kernel is a fake, and somebody who sends patches for it."""
 
     root: Path
+    variant: str = "upstream"
 
     @property
     def build(self) -> Path:
@@ -114,7 +115,7 @@ class Bench:
         state = tree.load(Repo(self.build / "tree"))
         assert state is not None
         return workshop.Base(
-            VARIANTS["upstream"],
+            VARIANTS[self.variant],
             state.version,
             state.base,
             state.base,

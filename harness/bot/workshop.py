@@ -31,6 +31,7 @@ TOOLS = Limits(seconds=1800)
 _SELFTESTS = "tools/testing/selftests/bpf/prog_tests/"
 _MAIL = Path("/mail")
 _ORIGIN = Path("/origin")
+_OBJECTS = Path("/objects")
 _CHECKPATCH = ("--strict", "--quiet", "--no-summary", "--terse", "--show-types", "--no-signoff")
 _IGNORED = "--ignore=UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES"
 _MOST_FAULTS = 20
@@ -141,7 +142,8 @@ class Workshop:
         disk = sandbox.disk
         self.paths = BuildPaths.of(base.variant.name, base.seen)
         self.kernel = kmake.Kernel(base.variant.name, base.sources, self.paths.kernel)
-        self._objects = Repo(base.build / "tree").git_dir / "objects"
+        # Not where they lie: that may be in what is seen as the sources.
+        objects = Repo(base.build / "tree").git_dir / "objects"
         self._mail = disk.path / "mail"
         self._mail.mkdir()
         cache = ccache_folder()
@@ -149,7 +151,7 @@ class Workshop:
             Bind(disk.folder("tree", sandbox.uid), base.sources, writable=True),
             Bind(disk.folder("out", sandbox.uid), self.paths.root, writable=True),
             Bind(disk.folder("am", sandbox.uid), Path("/am"), writable=True),
-            Bind(self._objects),
+            Bind(objects, _OBJECTS),
             Bind(build.RUNNER),
             Bind(self._mail, _MAIL),
             *([Bind(cache)] if cache else []),
@@ -192,7 +194,7 @@ class Workshop:
             self._copy(self.base.build / self.base.variant.name, self.paths.root)
         self._git("init", "--quiet", check=InfraError)
         alternates = self.base.sources / ".git/objects/info/alternates"
-        self._must(["tee", alternates], stdin=f"{self._objects}\n")
+        self._must(["tee", alternates], stdin=f"{_OBJECTS}\n")
         self._git("read-tree", self.base.start, check=InfraError)
         # What lies there as the commit has it keeps its time, and is not compiled again.
         self._run(git.command("update-index", "-q", "--refresh"), SEED, "seed.log")
