@@ -122,6 +122,13 @@ def test_a_patch_that_does_not_apply_is_named(bench: Bench) -> None:
     assert answer.check("builds", 1).status is Status.MISS
 
 
+def test_a_mail_without_its_last_line_break_is_taken(bench: Bench) -> None:
+    bench.commit("kernel: More", {"kernel/one.c": ONE + MORE})
+    cover, first = bench.mails()
+    diff = first[: first.index(b"\n-- \n")]
+    assert failed(bench.answer([cover, diff])) == []
+
+
 def test_a_series_with_a_gap_is_not_applied(bench: Bench) -> None:
     bench.commit("kernel: First", {"kernel/one.c": ONE + MORE})
     bench.commit("doc: Second", {"Documentation/index": "x\n"})

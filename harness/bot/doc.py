@@ -76,7 +76,7 @@ def mails(sources: Repo, commit: str, scratch: Path) -> bytes:
     to = ("--to=bpf@example.org", "--subject-prefix=PATCH bpf-next")
     said = clone.out("format-patch", *form, *to, f"{commit}..HEAD", env=_AUTHOR)
     said = said.replace("*** SUBJECT HERE ***", "bpf, lsm: Say what is where")
-    return said.replace("*** BLURB HERE ***", "For whoever reads one file alone.").encode()
+    return said.replace("*** BLURB HERE ***", "For whoever reads one file alone.").encode() + b"\n"
 
 
 def fenced(text: str) -> str:

@@ -263,7 +263,9 @@ class Workshop:
     def _leave(self, mail: Mail) -> str:
         """Put a mail where it can be read inside, so that git takes it for a single one."""
         name = f"{self._number(mail):04}.patch"
-        lines = mail.raw.replace(b"\r\n", b"\n").split(b"\n")
+        # Without its last line break a patch is corrupt.
+        text = mail.raw.replace(b"\r\n", b"\n")
+        lines = (text if text.endswith(b"\n") else text + b"\n").split(b"\n")
         quoted = [b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in lines]
         head = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
         (self._mail / name).write_bytes(head + b"\n".join(quoted))
