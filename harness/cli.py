@@ -403,7 +403,7 @@ def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
     runs = ("bench", "bench-build", "check-vm", "reports", "series", "shell")
-    others = (*runs, "kunit", "man", "static")
+    others = (*runs, "bot", "kunit", "man", "static")
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
     for path in gone:

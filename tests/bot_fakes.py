@@ -1,12 +1,14 @@
 """A kernel of a few lines, on top of which the bot lays series."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from fakes import DEVELOPER, git, write_tree
-from harness import tree
+from fakes import git, write_tree
+from harness import packages, tree
 from harness.bot import disk, mail, sandbox, threads, workshop
 from harness.bot.answer import Answer
 from harness.bot.sandbox import Sandbox
@@ -14,6 +16,7 @@ from harness.bot.steps import Steps
 from harness.errors import InfraError
 from harness.git import Repo
 from harness.model import VARIANTS
+from harness.progress import say
 from letters import ADA
 
 MAKEFILE = """\
@@ -48,9 +51,12 @@ FILES = {
 ROOM = 64 << 20
 
 
+@cache
 def unavailable() -> str:
-    """Why there can be no sandbox here; empty if there can."""
+    """Why there can be no sandbox here; empty if there can. Root gets what is missing for it."""
     try:
+        if os.geteuid() == 0:
+            packages.ensure(packages.BOT, say)
         sandbox.require()
     except InfraError as error:
         return str(error)
@@ -62,6 +68,7 @@ class Bench:
     """A project whose kernel is a fake, and somebody who sends patches for it."""
 
     root: Path
+    variant: str = "upstream"
 
     @property
     def build(self) -> Path:
@@ -108,7 +115,7 @@ class Bench:
         state = tree.load(Repo(self.build / "tree"))
         assert state is not None
         return workshop.Base(
-            VARIANTS["upstream"],
+            VARIANTS[self.variant],
             state.version,
             state.base,
             state.base,
@@ -137,6 +144,3 @@ class NoMachines(Steps):
 
     def _tools(self) -> bool:
         return False
-
-
-__all__ = ["ADA", "DEVELOPER", "FILES", "MAKEFILE", "Bench", "unavailable"]

@@ -6,7 +6,7 @@ from email import message_from_string
 from email.header import decode_header, make_header
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.bot import letter
@@ -135,6 +135,7 @@ def test_of_several_answers_the_worst_counts() -> None:
     assert [worst(codes) for codes in ([], [0, 0], [0, 1], [1, 3], [3, 4, 0])] == [0, 0, 1, 3, 4]
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text())
 def test_nobody_writes_our_headers(subject: str, sender: str, title: str, detail: str) -> None:
     """Whatever a stranger calls itself: the mail has our headers, each once, and our text."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.bot import intake, mail, manners, threads
@@ -315,6 +315,7 @@ def _survives(data: bytes) -> Sequence[Series]:
         return ()
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS | st.binary(max_size=40), max_size=30).map(b"".join))
 @example(b"From: =?utf-8?q?=00?= <a@b>\nSubject: [PATCH]\n\n" + DIFF.encode())
 def test_no_input_breaks_the_reading(data: bytes) -> None:
@@ -334,6 +335,7 @@ def test_no_input_breaks_the_reading(data: bytes) -> None:
                 assert not any(char in text for char in "\n\r\0\x1b")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

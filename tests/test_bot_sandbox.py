@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_fakes import unavailable
 from harness import proc
 from harness.bot import disk, limits, sandbox, watch
 from harness.bot.limits import Limits
@@ -20,14 +21,6 @@ MIB = 1 << 20
 FEW = Limits(
     seconds=20, memory=300 * MIB, processes=40, file_size=20 * MIB, temporary=8 * MIB, spare=0
 )
-
-
-def unavailable() -> str:
-    try:
-        sandbox.require()
-    except InfraError as error:
-        return str(error)
-    return ""
 
 
 needs_sandbox = pytest.mark.skipif(bool(unavailable()), reason=f"no sandbox: {unavailable()}")
@@ -151,8 +144,8 @@ def test_one_process_gets_no_more_than_its_memory(box: Sandbox) -> None:
 def test_the_machine_keeps_some_memory() -> None:
     """What no process holds, as in a file without a name, counts, too."""
     bounds = Limits(seconds=1, spare=100)
-    assert watch.exceeded(watch.Load(1, 1), 101, bounds) is None
-    found = watch.exceeded(watch.Load(1, 1), 99, bounds)
+    assert watch.exceeded(watch.Load(1, 1), 101, 0, bounds) is None
+    found = watch.exceeded(watch.Load(1, 1), 99, 0, bounds)
     assert found is not None
     assert found.what == "memory"
 

@@ -50,6 +50,11 @@ def test_a_good_series_is_well_patch_by_patch(bench: Bench) -> None:
     assert answer.exit_code == 1, "what was not looked at is no pass"
 
 
+def test_sources_that_lie_where_they_are_seen_are_copied_all_the_same(bench: Bench) -> None:
+    bench.commit("kernel: More", {"kernel/one.c": ONE + MORE})
+    assert failed(replace(bench, variant="krsi").answer()) == []
+
+
 def test_each_patch_is_built_not_only_the_last(bench: Bench) -> None:
     bench.commit("kernel: Break", {"kernel/one.c": ONE + "int broken\n"})
     bench.commit("kernel: Mend", {"kernel/one.c": ONE + MORE})
@@ -115,6 +120,13 @@ def test_a_patch_that_does_not_apply_is_named(bench: Bench) -> None:
     assert "patch failed: kernel/one.c" in answer.check("applies", 2).details[0]
     assert answer.exit_code == 3
     assert answer.check("builds", 1).status is Status.MISS
+
+
+def test_a_mail_without_its_last_line_break_is_taken(bench: Bench) -> None:
+    bench.commit("kernel: More", {"kernel/one.c": ONE + MORE})
+    cover, first = bench.mails()
+    diff = first[: first.index(b"\n-- \n")]
+    assert failed(bench.answer([cover, diff])) == []
 
 
 def test_a_series_with_a_gap_is_not_applied(bench: Bench) -> None:

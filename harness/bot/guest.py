@@ -26,6 +26,18 @@ _LSM = (
     "cd /sys/kernel/security && "
     "{ cat lsm 2>/dev/null || { mount -t securityfs x $PWD && cat $PWD/lsm; }; }"
 )
+#: What virtme-ng's init mounts file systems on, and what programs in the guest ask for.
+_MOUNT_POINTS = ("run", "sys", "var", "mnt", "home", "opt", "srv")
+_ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    "group": "root:x:0:\nnogroup:x:65534:\n",
+    "shadow": "root:*:1::::::\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "resolv.conf": "",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "fstab": "",
+    "hostname": "guest\n",
+}
 _KVM = Path("/dev/kvm")
 _MOST_FAULTS = 20
 
@@ -51,10 +63,10 @@ class Guest:
     def _settings(self, name: str, *binds: Bind) -> Iterator[tuple[Settings, watch.Watch]]:
         """A folder that a machine may write to, watched over; and all is ended at the end."""
         sandbox = self.shop.sandbox
-        place = sandbox.disk.folder(name, sandbox.uid)
-        share = place / self.variant.name
-        share.mkdir()
-        os.chown(share, sandbox.uid, sandbox.uid)
+        # Nobody in there can make anything in it: where we create a console there is no link.
+        place = sandbox.disk.path / name
+        place.mkdir()
+        share = sandbox.disk.folder(f"{name}/{self.variant.name}", sandbox.uid)
         vng = vm.find_vng()
         kvm = self.accel == "kvm"
         script = sandbox.front_door(
@@ -65,6 +77,7 @@ class Guest:
                 Bind(place, writable=True),
                 Bind(vng.parent.parent),
                 *_interpreter(),
+                *_root(sandbox.disk.path / f"{name}-root"),
                 *binds,
                 *([Bind(_KVM, device=True)] if kvm else []),
             ),
@@ -79,8 +92,8 @@ class Guest:
             known=_known(),
             reports=place,
         )
-        # The console is made out here, and written by QEMU, which is somebody else. Nobody else
-        # can enter the disk.
+        # The console is made out here, and written by QEMU, which is another user. Nobody else can
+        # enter the disk.
         before = os.umask(0)
         try:
             with watch.watching(sandbox.uid, MACHINE, sandbox.disk) as seen:
@@ -171,6 +184,21 @@ class Guest:
         for name in names:
             (folder / f"{name}.c").write_text(self.shop.source_of(name), encoding="utf-8")
         return tuple(test for test in selftests.discover(folder) if test.name in names)
+
+
+def _root(place: Path) -> Iterator[Bind]:
+    """What a guest wants of the root that it shares with the sandbox: places to mount things on.
+
+    Args:
+        place: where they are made.
+    """
+    place.mkdir()
+    for name in _MOUNT_POINTS:
+        (place / name).mkdir()
+        yield Bind(place / name, Path("/", name))
+    for name, text in _ETC.items():
+        (place / name).write_text(text, encoding="utf-8")
+        yield Bind(place / name, Path("/etc", name))
 
 
 def _interpreter() -> Iterator[Bind]:

@@ -40,11 +40,12 @@ class Limits:
     temporary: int = GIB
     spare: int = GIB // 2
 
-    def __str__(self) -> str:
-        """One line for people."""
+    @property
+    def sizes(self) -> str:
+        """All but the time, for people."""
         return (
-            f"{self.seconds:.0f} s, {_gib(self.memory)} of memory, {self.processes} processes, "
-            f"{_gib(self.file_size)} a file"
+            f"{_gib(self.memory)} of memory, {self.processes} processes, "
+            f"{_gib(self.file_size)} a file, {self.cpu} s of processor time a process"
         )
 
 

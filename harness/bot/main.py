@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -150,6 +151,7 @@ def _chunks(request: Request) -> Iterable[bytes]:
 def _one(request: Request, series: Series, base: workshop.Base, place: Path) -> int:
     """Check one series and leave its report, whatever comes in between."""
     started = time.monotonic()
+    shutil.rmtree(place / "logs", ignore_errors=True)
     answer = Answer.to(series, request.on)
     answer.base = str(base)
     answer.bounds = _bounds(request.disk)
@@ -192,17 +194,20 @@ def write(answer: Answer, place: Path) -> None:
 
 
 def _bounds(disk: int) -> tuple[str, ...]:
-    """What the code of a series may take, a line for each kind of command."""
+    """What the code of a series may take, a line each."""
     phases = {
         "checkpatch": workshop.STYLE,
         "git am": workshop.APPLY,
         "each kernel": workshop.COMPILE,
         "tools and selftests": workshop.TOOLS,
-        "machines": MACHINE,
+        "all machines": MACHINE,
     }
+    times = ", ".join(f"{name} {limits.seconds:.0f} s" for name, limits in phases.items())
     return (
-        f"Bounds: no network, no files but copies, a disk of {disk / GIB:.3g} GiB.",
-        *(f"Bounds of {name}: {limits}." for name, limits in phases.items()),
+        (
+            f"Bounds: no network, no files but copies, a disk of {disk / GIB:.3g} GiB; "
+            f"{workshop.COMPILE.sizes}; {times}."
+        ),
     )
 
 

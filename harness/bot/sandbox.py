@@ -25,6 +25,8 @@ from harness.packages import search_path
 _FIRST_USER, _USERS = 61184, 4000
 #: How much of a command's output is read, in bytes.
 OUTPUT = 4 << 20
+#: How long after its deadline a command is ended whose end nobody has seen, in seconds.
+_LATE = 30.0
 #: For commands that only look.
 _SHOWING = Limits(seconds=300)
 _ROOT = ("bin", "sbin", "lib", "lib32", "lib64")
@@ -250,7 +252,7 @@ class Sandbox:
             done = proc.run(
                 words,
                 env={"PATH": search_path()},
-                timeout=limits.seconds,
+                timeout=limits.seconds + _LATE,
                 log=place,
                 stdin=stdin,
                 tick=tick,
@@ -258,8 +260,8 @@ class Sandbox:
             )
         output = files.text(files.read(place, OUTPUT, before).data)
         limited = list(seen.limited)
-        if done.timed_out:
-            limited.insert(0, Limited("time", f"ended after {limits.seconds:.0f} s"))
+        if done.timed_out and not limited:
+            limited.append(Limited("time", f"ended after {done.seconds:.0f} s"))
         if not done.ok:
             known = {each.what for each in limited}
             limited += [each for each in of_output(output) if each.what not in known]
@@ -299,6 +301,12 @@ class Sandbox:
     ) -> Path:
         """Make `script` a program that does what `command` does, but in here."""
         words = self.argv([command], limits, binds=binds, environment=environment, groups=groups)
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+        script.write_text(
+            "#!/bin/sh\n"
+            "# vng opens the terminal that it was started on once more, which only its owner can.\n"
+            f"if [ -t 0 ]; then chown {self.uid} /proc/self/fd/0; fi\n"
+            f'exec {shlex.join(words)} "$@"\n',
+            encoding="utf-8",
+        )
         script.chmod(0o755)
         return script

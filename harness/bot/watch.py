@@ -9,6 +9,7 @@ by the limits of each process, and by the memory that the machine must keep.
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -66,8 +67,17 @@ def available() -> int:
     return 0
 
 
-def exceeded(now: Load, left: int, limits: Limits) -> Limited | None:
-    """The limit that is gone over; None while all is well. Pure."""
+def exceeded(now: Load, left: int, seconds: float, limits: Limits) -> Limited | None:
+    """The limit that is gone over; None while all is well. Pure.
+
+    Args:
+        now: what is taken.
+        left: the memory that the machine still has, in bytes.
+        seconds: since the beginning.
+        limits: what may be taken.
+    """
+    if seconds > limits.seconds:
+        return Limited("time", f"ended after {limits.seconds:.0f} s")
     if now.processes >= limits.processes:
         return Limited("processes", f"ended at {now.processes} of {limits.processes}")
     if now.memory > limits.memory:
@@ -116,13 +126,15 @@ def watching(uid: int, limits: Limits, disk: Disk) -> Iterator[Watch]:
     watch = Watch()
     done = threading.Event()
 
+    started = time.monotonic()
+
     def look() -> None:
         while not done.wait(_PERIOD):
             now = load(uid)
             watch.peak = Load(
                 max(watch.peak.processes, now.processes), max(watch.peak.memory, now.memory)
             )
-            found = exceeded(now, available(), limits)
+            found = exceeded(now, available(), time.monotonic() - started, limits)
             if found and found.what not in {each.what for each in watch.limited}:
                 watch.limited.append(found)
             if found:

@@ -31,6 +31,7 @@ TOOLS = Limits(seconds=1800)
 _SELFTESTS = "tools/testing/selftests/bpf/prog_tests/"
 _MAIL = Path("/mail")
 _ORIGIN = Path("/origin")
+_OBJECTS = Path("/objects")
 _CHECKPATCH = ("--strict", "--quiet", "--no-summary", "--terse", "--show-types", "--no-signoff")
 _IGNORED = "--ignore=UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES"
 _MOST_FAULTS = 20
@@ -64,6 +65,12 @@ class Base:
     def sources(self) -> Path:
         """Where the variant's sources are seen inside."""
         return self.seen / ("tree" if self.variant.series == "all" else f"src-{self.variant.name}")
+
+    @property
+    def origin(self) -> Path:
+        """What is copied: the sources that the variant's output is made from, if they are there."""
+        own = self.build / self.sources.name
+        return own if own.is_dir() else self.build / "tree"
 
     def __str__(self) -> str:
         """One line for people."""
@@ -135,7 +142,8 @@ class Workshop:
         disk = sandbox.disk
         self.paths = BuildPaths.of(base.variant.name, base.seen)
         self.kernel = kmake.Kernel(base.variant.name, base.sources, self.paths.kernel)
-        self._objects = Repo(base.build / "tree").git_dir / "objects"
+        # Not where they lie: that may be in what is seen as the sources.
+        objects = Repo(base.build / "tree").git_dir / "objects"
         self._mail = disk.path / "mail"
         self._mail.mkdir()
         cache = ccache_folder()
@@ -143,7 +151,7 @@ class Workshop:
             Bind(disk.folder("tree", sandbox.uid), base.sources, writable=True),
             Bind(disk.folder("out", sandbox.uid), self.paths.root, writable=True),
             Bind(disk.folder("am", sandbox.uid), Path("/am"), writable=True),
-            Bind(self._objects),
+            Bind(objects, _OBJECTS),
             Bind(build.RUNNER),
             Bind(self._mail, _MAIL),
             *([Bind(cache)] if cache else []),
@@ -181,12 +189,12 @@ class Workshop:
             InfraError: that failed; no code of a stranger has run yet.
         """
         with build.exclusive(self.base.build, "sources.lock"):
-            self._copy(self.base.build / "tree", self.base.sources)
+            self._copy(self.base.origin, self.base.sources)
         with build.exclusive(self.base.build):
             self._copy(self.base.build / self.base.variant.name, self.paths.root)
         self._git("init", "--quiet", check=InfraError)
         alternates = self.base.sources / ".git/objects/info/alternates"
-        self._must(["tee", alternates], stdin=f"{self._objects}\n")
+        self._must(["tee", alternates], stdin=f"{_OBJECTS}\n")
         self._git("read-tree", self.base.start, check=InfraError)
         # What lies there as the commit has it keeps its time, and is not compiled again.
         self._run(git.command("update-index", "-q", "--refresh"), SEED, "seed.log")
@@ -255,7 +263,9 @@ class Workshop:
     def _leave(self, mail: Mail) -> str:
         """Put a mail where it can be read inside, so that git takes it for a single one."""
         name = f"{self._number(mail):04}.patch"
-        lines = mail.raw.replace(b"\r\n", b"\n").split(b"\n")
+        # Without its last line break a patch is corrupt.
+        text = mail.raw.replace(b"\r\n", b"\n")
+        lines = (text if text.endswith(b"\n") else text + b"\n").split(b"\n")
         quoted = [b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in lines]
         head = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
         (self._mail / name).write_bytes(head + b"\n".join(quoted))
