@@ -152,7 +152,14 @@ def write(files: Sequence[Path] | None) -> None:
     digest = series.digest(patches)
     runs: list[Run] = []
     for path in files or sorted(report.REPORTS.glob("2*/results.json")):
-        used, other = runs_of(report.load(path), digest)
+        try:
+            found = report.load(path)
+        except UsageError as error:
+            if files:
+                raise
+            say(f"{error} It is not counted.")
+            continue
+        used, other = runs_of(found, digest)
         runs += used
         if other:
             say(f"{path}: {', '.join(other)} not counted: another series, or one being edited")

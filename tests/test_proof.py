@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import proof, selftests, series
+from harness import proof, report, selftests, series
 from harness.errors import UsageError
 from harness.model import Status
 from harness.proof import Plan, Row, Run, Suite
@@ -152,3 +153,17 @@ def test_the_list_names_tests_and_patches_that_there_are() -> None:
     assert {bug.patch for bug in plan.bugs} <= subjects
     # A test that is in no suite proves nothing that anybody asked for.
     assert [item for item in known if not any(suite.has(item) for suite in plan.suites)] == []
+
+
+def test_a_report_that_cannot_be_read_is_named_and_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = tmp_path / "2026-01-01-000000/results.json"
+    strange.parent.mkdir()
+    strange.write_text("{}", "utf-8")
+    monkeypatch.setattr(report, "REPORTS", tmp_path)
+    with pytest.raises(UsageError, match=r"no results\.json is of the series"):
+        proof.write(None)
+    assert "It is not counted." in "".join(capsys.readouterr())
+    with pytest.raises(UsageError, match=r"is no results\.json of ours"):
+        proof.write([strange])
