@@ -112,8 +112,12 @@ class Fleet:
         if not self._wanted:
             self._wanted = dict.fromkeys(ids)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a verdict. A report without one is of a worker that has died."""
+        """Note a verdict, before it is shown: an interrupt may come in between.
+
+        A report without one is of a worker that has died.
+        """
         entry = self._entries.get(report.nodeid)
         given = getattr(report, VERDICT, None)
         if entry is None or (given is None and not report.failed):

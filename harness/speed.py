@@ -178,7 +178,11 @@ class Stopwatch:
 def bare_argv(
     vng: Path, variant: Variant, accelerator: vm.Accel, names: Sequence[str]
 ) -> list[str]:
-    """The command line of a user of vng who runs the tests `names`. Pure."""
+    """The command line of a user of vng who runs the tests `names`. Pure.
+
+    Emulation has one thread, as ours has: with more, the kernel now and then dies of a breakpoint
+    that it has put into its own code, see `vm`.
+    """
     paths = BuildPaths.of(variant.name)
     command = shlex.join([str(paths.runner), *names])
     path = f"export PATH={shlex.quote(str(paths.bin))}:$PATH"
@@ -190,6 +194,8 @@ def bare_argv(
         "--user=root",
         *(["--disable-kvm"] if accelerator == "tcg" else []),
         f"--exec=mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf; {path}; {command}",
+        # Nothing may follow it.
+        *(["--qemu-opts=-accel tcg,thread=single"] if accelerator == "tcg" else []),
     ]
 
 

@@ -51,7 +51,8 @@ def test_a_bare_run_has_the_same_kernel_memory_and_binary() -> None:
     words = speed.bare_argv(Path("/v/vng"), VARIANTS["debug"], "tcg", ("lsm_a", "lsm_b"))
     assert "--memory=3G" in words
     assert "--disable-kvm" in words
-    assert words[-1].endswith("/build/debug/bin/lsm_tests lsm_a lsm_b")
+    assert words[-2].endswith("/build/debug/bin/lsm_tests lsm_a lsm_b")
+    assert words[-1] == "--qemu-opts=-accel tcg,thread=single"
     assert "--disable-kvm" not in speed.bare_argv(Path("/v/vng"), VARIANTS["krsi"], "kvm", ())
 
 
