@@ -37,6 +37,8 @@ _CHECKERS = {
     "CONFIG_FAILSLAB": "failslab",
 }
 _LEAK = "leak"
+#: The exit status of a run that somebody has ended: what it did not reach has not failed.
+_INTERRUPTED = 130
 #: What proves nothing and is no failure either: a list in policy/ has the reason of the second.
 _LEFT_OUT = (Status.SKIP, Status.XFAIL)
 _LEGEND = """\
@@ -158,6 +160,9 @@ def write(files: Sequence[Path] | None) -> None:
             if files:
                 raise
             say(f"{error} It is not counted.")
+            continue
+        if found.exit_code == _INTERRUPTED:
+            say(f"{path}: not counted: it was interrupted")
             continue
         used, other = runs_of(found, digest)
         runs += used

@@ -167,3 +167,12 @@ def test_a_report_that_cannot_be_read_is_named_and_not_counted(
     assert "It is not counted." in "".join(capsys.readouterr())
     with pytest.raises(UsageError, match=r"is no results\.json of ours"):
         proof.write([strange])
+
+
+def test_a_run_that_was_interrupted_is_named_and_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "load", lambda _: replace(results(), exit_code=130))
+    with pytest.raises(UsageError, match=r"no results\.json is of the series"):
+        proof.write([tmp_path / "results.json"])
+    assert "it was interrupted" in "".join(capsys.readouterr())
