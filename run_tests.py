@@ -4,7 +4,7 @@
 import sys
 
 from harness import bootstrap, proc
-from harness.errors import KrsiError
+from harness.errors import INTERRUPTED, KrsiError
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
         return 4
     except KeyboardInterrupt:
         print("run_tests.py: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

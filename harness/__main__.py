@@ -2,7 +2,7 @@
 
 import sys
 
-from harness.errors import KrsiError
+from harness.errors import INTERRUPTED, KrsiError
 
 
 def main() -> int:
@@ -15,7 +15,7 @@ def main() -> int:
         print(f"krsi: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     from harness.cli import main as cli_main  # noqa: PLC0415 - needs the environment
 
     return cli_main(sys.argv[1:])

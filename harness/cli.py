@@ -24,14 +24,13 @@ from harness import (
     proof,
     static,
 )
-from harness.errors import KrsiError
+from harness.errors import INTERRUPTED, KrsiError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS
 from harness.progress import say
 from harness.report import commands as report_commands
 from harness.submit import cli as submit
 
-INTERRUPTED = 130
 _BUILD = ROOT / "build"
 #: What a caller's make or shell may have set, and would change what we build.
 _FOREIGN = (

@@ -1,5 +1,8 @@
 """What can go wrong, in the three families that the exit codes tell apart."""
 
+INTERRUPTED = 130
+"""The exit status of a run that somebody has ended: Ctrl-C, SIGTERM."""
+
 
 class KrsiError(Exception):
     """A failure with one sentence that names the culprit and the way out."""

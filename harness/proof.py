@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import kconfig, report, series
-from harness.errors import UsageError
+from harness.errors import INTERRUPTED, UsageError
 from harness.model import ROOT, Status
 from harness.progress import say
 from harness.report import Result, Results
@@ -37,8 +37,6 @@ _CHECKERS = {
     "CONFIG_FAILSLAB": "failslab",
 }
 _LEAK = "leak"
-#: The exit status of a run that somebody has ended: what it did not reach has not failed.
-_INTERRUPTED = 130
 #: What proves nothing and is no failure either: a list in policy/ has the reason of the second.
 _LEFT_OUT = (Status.SKIP, Status.XFAIL)
 _LEGEND = """\
@@ -161,7 +159,8 @@ def write(files: Sequence[Path] | None) -> None:
                 raise
             say(f"{error} It is not counted.")
             continue
-        if found.exit_code == _INTERRUPTED:
+        if found.exit_code == INTERRUPTED:
+            # What it did not reach has not failed.
             say(f"{path}: not counted: it was interrupted")
             continue
         used, other = runs_of(found, digest)

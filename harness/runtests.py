@@ -29,7 +29,7 @@ from harness import (
     suites,
     vm,
 )
-from harness.errors import UsageError
+from harness.errors import INTERRUPTED, UsageError
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.options import Options, parse, pytest_arguments, rerun
 from harness.parity import Column
@@ -42,7 +42,6 @@ from harness.splat import load_policy
 from harness.verdict import FINE, parse_known
 
 POLICY = ROOT / "policy"
-INTERRUPTED = 130
 SERIES = ("--mbox", "--series", "--git")
 """The options with which we are a bot."""
 

@@ -75,9 +75,9 @@ class Bench:
         return self.root / "build"
 
     @classmethod
-    def make(cls, root: Path) -> "Bench":
+    def make(cls, root: Path, files: dict[str, str] = FILES) -> "Bench":
         bench = cls(root)
-        place = write_tree(bench.build / "tree", FILES)
+        place = write_tree(bench.build / "tree", files)
         git(place, "init", "-q")
         git(place, "add", "-A")
         git(place, "commit", "-q", "-m", "base")

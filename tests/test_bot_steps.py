@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot_fakes import MAKEFILE, Bench, unavailable
+from bot_fakes import FILES, MAKEFILE, Bench, unavailable
 from harness.bot import manners, workshop
 from harness.bot.answer import Answer
 from harness.bot.mail import Mail, parse
@@ -146,17 +146,15 @@ def test_the_authors_text_arrives_whatever_its_lines_begin_with(bench: Bench) ->
     assert failed(bench.answer()) == []
 
 
-def test_a_base_that_does_not_build_is_our_fault(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = bench.build / "tree/kernel/one.c"
+def test_a_base_that_does_not_build_is_our_fault(bench: Bench, tmp_path: Path) -> None:
     bench.commit("doc: x", {"Documentation/index": "x\n"})
-    place.write_text("broken\n", encoding="utf-8")
+    (bench.build / "tree/kernel/one.c").write_text("broken\n", encoding="utf-8")
     assert failed(bench.answer()) == [], "what a developer has not committed is not the base"
-    few = replace(workshop.COMPILE, seconds=0.01)
-    monkeypatch.setattr(workshop, "COMPILE", few)
+    (tmp_path / "broken").mkdir()
+    broken = Bench.make(tmp_path / "broken", {**FILES, "kernel/one.c": "broken\n"})
+    broken.commit("doc: x", {"Documentation/index": "x\n"})
     with pytest.raises(InfraError, match="the base does not build"):
-        bench.answer()
+        broken.answer()
 
 
 def _patch(path: str, *, extra: str = "", text: str = "x") -> str:

@@ -170,5 +170,7 @@ def test_how_to_run_an_item_again() -> None:
     assert plain == "./run_tests.py --kernel krsi lsm_x"
 
 
-def test_what_makes_us_a_bot() -> None:
-    assert runtests.SERIES == bot.OPTIONS
+@pytest.mark.parametrize("words", [["--mbox", "-"], ["--series=x"], ["--on", "krsi", "--git", "a"]])
+def test_what_makes_us_a_bot(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bot, "main", lambda argv: 7 if list(argv) == words else 0)
+    assert runtests.main(words) == 7

@@ -24,7 +24,6 @@ from harness.errors import KrsiError, UsageError
 from harness.model import ROOT, VARIANTS
 from harness.progress import say
 
-OPTIONS = ("--mbox", "--series", "--git")
 #: The variant that a series is laid on, by what --on says.
 PLACES = {"base": VARIANTS["upstream"], "krsi": VARIANTS["krsi"]}
 #: A copy of the sources and of what was built takes 4 GiB.

@@ -13,6 +13,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from harness.errors import INTERRUPTED
 from harness.model import Status
 from harness.report import consoles, timeline
 from harness.report.compare import Comparison
@@ -51,7 +52,7 @@ _MEANING = {
     2: "wrong usage",
     3: "the build failed",
     4: "the infrastructure failed",
-    130: "interrupted",
+    INTERRUPTED: "interrupted",
 }
 _SVG_IDS = re.compile(r'(\bid="|href="#|url\(#)')
 
