@@ -33,7 +33,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
         shop.base_image.parent.mkdir(parents=True)
         shop.base_image.touch()
         yield Guest(shop, "tcg")
-        assert watch.users(shop.sandbox.uid) == ()
+        assert watch.running(shop.sandbox.uid) == ()
 
 
 def boot(machine: Guest, script: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Found, bool]:

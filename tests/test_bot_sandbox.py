@@ -33,7 +33,7 @@ def box(tmp_path: Path) -> Iterator[Sandbox]:
         uid = sandbox.free_user()
         work = made.folder("work", uid)
         yield Sandbox(made, uid, (Bind(work, Path("/w"), writable=True),))
-        assert watch.users(uid) == ()
+        assert watch.running(uid) == ()
     assert sorted(path.name for path in tmp_path.glob("disk*")) == []
 
 
@@ -107,13 +107,13 @@ def test_what_runs_for_ever_is_ended_with_all_that_it_has_started(box: Sandbox) 
     done = sh(box, script, replace(FEW, seconds=1))
     assert met(done) == ["time"]
     assert done.why == "ended after 1 s"
-    assert watch.users(box.uid) == ()
+    assert watch.running(box.uid) == ()
 
 
 @needs_sandbox
 def test_what_is_left_behind_is_ended(box: Sandbox) -> None:
     assert sh(box, "(setsid sleep 1000 &) ; exit 0").ok
-    assert watch.users(box.uid) == ()
+    assert watch.running(box.uid) == ()
 
 
 @needs_sandbox
@@ -122,7 +122,7 @@ def test_a_fork_bomb_is_ended(box: Sandbox) -> None:
     assert not done.ok
     assert "processes" in met(done)
     assert done.seconds < 15
-    assert watch.users(box.uid) == ()
+    assert watch.running(box.uid) == ()
 
 
 @needs_sandbox
@@ -212,13 +212,13 @@ with disk.mounted(Path({str(tmp_path)!r}), {64 * MIB}) as made:
         assert child.stdout is not None
         uid = int(child.stdout.readline())
         deadline = time.monotonic() + 20
-        while not watch.users(uid) and time.monotonic() < deadline:
+        while not watch.running(uid) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert watch.users(uid)
+        assert watch.running(uid)
         os.kill(child.pid, signal.SIGKILL)
-        while watch.users(uid) and time.monotonic() < deadline:
+        while watch.running(uid) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert watch.users(uid) == ()
+        assert watch.running(uid) == ()
     loops = proc.run(["losetup", "--list", "--json"]).stdout
     files = [
         each["back-file"] for each in json.loads(loops or '{"loopdevices": []}')["loopdevices"]

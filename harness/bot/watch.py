@@ -47,6 +47,11 @@ def users(uid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def running(uid: int) -> tuple[int, ...]:
+    """Those of them that have not ended: a zombie has, and waits for its parent to look."""
+    return tuple(number for number in users(uid) if not _zombie(number))
+
+
 def load(uid: int) -> Load:
     """What a user's processes take now."""
     processes, pages = 0, 0
@@ -88,14 +93,12 @@ def exceeded(now: Load, left: int, seconds: float, limits: Limits) -> Limited | 
 
 
 def end_all(uid: int) -> None:
-    """Kill every process of a user, until there is none."""
+    """Kill every process of a user, until none is left that runs."""
     while found := users(uid):
-        alive = False
         for number in found:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-                alive = alive or not _zombie(number)
-        if not alive:
+        if not running(uid):
             return
 
 
