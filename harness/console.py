@@ -57,13 +57,14 @@ def foreground(command: str, marker: Marker) -> str:
     return f"{marker.command('begin')}; {{ {command}\n}} </dev/null 2>&1; {marker.command('$?')}"
 
 
-def background(argv: list[str], output: str, marker: Marker) -> str:
-    """One line of shell that starts `argv` and leaves the shell free for other commands.
+def background(command: str, output: str, marker: Marker) -> str:
+    """One line of shell that starts `command` and leaves the shell free for others.
 
-    What it prints goes to the file `output`; the marker follows with the exit status.
+    What it prints goes to the file `output`; the marker follows with the exit status. A subshell
+    runs it, not a shell of its own: emulation needs a tenth of a second to start a program.
     """
-    command = f"{shlex.join(argv)} </dev/null >{shlex.quote(output)} 2>&1"
-    return f"{{ {command}; {marker.command('$?')}; }} &"
+    inner = f"{{ {command}\n}} </dev/null >{shlex.quote(output)} 2>&1"
+    return f"{{ {inner}; {marker.command('$?')}; }} &"
 
 
 class Channel:
@@ -97,14 +98,14 @@ class Channel:
         output = self._child.before.replace("\r\n", "\n")
         return CommandResult(output, int(self._child.match.group(1)))
 
-    def start(self, argv: list[str], output: str) -> Marker:
+    def start(self, command: str, output: str) -> Marker:
         """Start a command in the background; what it prints goes to the guest's file `output`.
 
         Raises:
             GuestGoneError: the other end closed.
         """
         marker = Marker.new()
-        self._send(background(argv, output, marker))
+        self._send(background(command, output, marker))
         return marker
 
     def poll(self, marker: Marker, timeout: float) -> int | None:

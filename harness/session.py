@@ -136,15 +136,13 @@ def guest_script(
     *,
     environment: Mapping[str, str],
 ) -> str:
-    """The shell script that runs one test between two lines in the kernel's log. Pure."""
+    """The shell commands that run one test between two lines in the kernel's log. Pure."""
     command = [*runner, "--kmsg", f"--timeout={limit:.0f}", f"--output={report}", "--", *names]
-    if environment:
-        settings = [f"{name}={value}" for name, value in sorted(environment.items())]
-        command = ["env", *settings, *command]
+    settings = [f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     return (
         f"echo '<5>krsi: begin {test}' >/dev/kmsg; "
-        f"{shlex.join(command)}; status=$?; "
-        f"echo '<5>krsi: end {test}' >/dev/kmsg; exit $status"
+        f"{' '.join((*settings, shlex.join(command)))}; status=$?; "
+        f"echo '<5>krsi: end {test}' >/dev/kmsg; (exit $status)"
     )
 
 
@@ -186,7 +184,7 @@ class TestRun:
             environment=self.settings.environment,
         )
         try:
-            self._marker = self.vm.channel.start(["sh", "-c", script], str(self._output_file))
+            self._marker = self.vm.channel.start(script, str(self._output_file))
         except GuestGoneError:
             self.ending = Ending.GONE
 

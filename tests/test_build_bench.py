@@ -448,9 +448,9 @@ class FakeVm:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def start(self, argv: list[str], _: str) -> Marker:
+    def start(self, command: str, _: str) -> Marker:
         if self.boot.begins:
-            words = argv[2].partition("'<5>")[2].partition("'")[0]
+            words = command.partition("'<5>")[2].partition("'")[0]
             self.machine.console.write_text(f"[    1.000000] {words}\n")
         return Marker.new()
 

@@ -48,7 +48,7 @@ def test_the_echo_never_matches() -> None:
     for text in (
         marker.command("x"),
         console.foreground("true", marker),
-        console.background(["true"], "/dev/null", marker),
+        console.background("true", "/dev/null", marker),
     ):
         assert marker.word not in text
     assert Marker.new() != marker
@@ -61,7 +61,7 @@ def test_a_command_that_takes_too_long(channel: Channel) -> None:
 
 def test_background_leaves_the_shell_free(channel: Channel, tmp_path: Path) -> None:
     out = tmp_path / "with space"
-    job = channel.start(["sh", "-c", "sleep 0.5; echo 'it''s done'; exit 7"], str(out))
+    job = channel.start("sleep 0.5; echo 'it''s done'; (exit 7)", str(out))
     assert channel.poll(job, 0) is None
     assert channel.run("echo meanwhile", 10).output == "meanwhile\n"
     assert channel.poll(job, 10) == 7
@@ -71,7 +71,7 @@ def test_background_leaves_the_shell_free(channel: Channel, tmp_path: Path) -> N
 def test_others_may_write_to_the_channel(channel: Channel) -> None:
     """Bytes that are no text, and more of them than we care to keep."""
     noise = "head -c 1000000 /dev/urandom | tr -d '\\003\\004\\032\\034'"
-    job = channel.start(["sh", "-c", f"({noise}) >/dev/tty; exit 7"], "/dev/null")
+    job = channel.start(f"({noise}) >/dev/tty; (exit 7)", "/dev/null")
     status = None
     while status is None:
         status = channel.poll(job, 0.05)
@@ -80,7 +80,7 @@ def test_others_may_write_to_the_channel(channel: Channel) -> None:
 
 
 def test_what_is_kept_of_noise_is_little(channel: Channel, child: Any) -> None:
-    job = channel.start(["sh", "-c", "yes | head -c 2000000 >/dev/tty; sleep 60"], "/dev/null")
+    job = channel.start("yes | head -c 2000000 >/dev/tty; sleep 60", "/dev/null")
     for _ in range(10):
         assert channel.poll(job, 0.1) is None
     with pytest.raises(pexpect.TIMEOUT):
@@ -89,7 +89,7 @@ def test_what_is_kept_of_noise_is_little(channel: Channel, child: Any) -> None:
 
 
 def test_the_end_of_the_other_side(channel: Channel, child: Any) -> None:
-    job = channel.start(["sleep", "60"], "/dev/null")
+    job = channel.start("sleep 60", "/dev/null")
     child.kill(signal.SIGKILL)
     with pytest.raises(GuestGoneError):
         channel.poll(job, 60)
