@@ -16,7 +16,8 @@ from harness import splat
 from harness.errors import InfraError
 from harness.model import BuildPaths, Variant
 from harness.selftests import Selftest
-from harness.session import Program, Settings, TestRun, machine_of
+from harness.session import Program, machine_of
+from harness.testrun import Settings, TestRun
 from harness.vm import Accel, Deadlines, Machine, Vm, bare_argv
 
 _TEST = Selftest("bench_build", (), Path(__file__))

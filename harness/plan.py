@@ -8,8 +8,9 @@ from harness import debugger, report, vm
 from harness.balance import Entry
 from harness.model import VARIANTS, BuildPaths
 from harness.selftests import Item
-from harness.session import Program, Settings, VariantSession
+from harness.session import Program, VariantSession
 from harness.suites import Suite
+from harness.testrun import Settings
 
 
 @dataclass(frozen=True)

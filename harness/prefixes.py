@@ -46,7 +46,8 @@ from harness.errors import BuildError, UsageError
 from harness.git import Repo
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.progress import say, watching
-from harness.session import Program, Settings, VariantSession, machine_of
+from harness.session import Program, VariantSession, machine_of
+from harness.testrun import Settings
 
 SERIES = VARIANTS["krsi"]
 POLICY = ROOT / "policy"

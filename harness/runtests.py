@@ -37,8 +37,8 @@ from harness.plan import Plan, entries
 from harness.report import VariantRecord, finish, shards
 from harness.report.results import Shard
 from harness.selftests import Item
-from harness.session import Settings, test_environment
 from harness.splat import load_policy
+from harness.testrun import Settings, test_environment
 from harness.verdict import FINE, parse_known
 
 POLICY = ROOT / "policy"

@@ -14,8 +14,8 @@ from harness.model import ROOT, Life, Status
 from harness.parity import Column, Outcome
 from harness.plan import Plan
 from harness.selftests import Item, Selftest
-from harness.session import Settings
 from harness.splat import Policy, Splat
+from harness.testrun import Settings
 from harness.verdict import Verdict
 from harness.vm import Deadlines
 

@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import pytest
 
-from harness import session, splat, standing
+from harness import session, splat, standing, testrun
 from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
 from harness.model import ROOT, VARIANTS, BuildPaths, Status
 from harness.selftests import Item, Selftest
-from harness.session import Settings, VariantSession
+from harness.session import VariantSession
+from harness.testrun import Settings, TestRun
 from harness.verdict import KnownFailure
 from harness.vm import BootError, Deadlines, Machine
 
@@ -166,8 +167,8 @@ def make(guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         return FakeVm(guest, machine)
 
     monkeypatch.setattr(session, "Vm", new_vm)
-    monkeypatch.setattr(session, "_RUNNER_MARGIN", 0.0)
-    monkeypatch.setattr(session, "_LOG_LAG", 0.1)
+    monkeypatch.setattr(testrun, "_RUNNER_MARGIN", 0.0)
+    monkeypatch.setattr(testrun, "_LOG_LAG", 0.1)
 
     def make(
         *items: Item,
@@ -406,7 +407,7 @@ def test_no_line_falls_between_two_runs(make: Make) -> None:
     variant = make(*TEST.items, *OTHER.items, tests=(TEST, OTHER))
     conclude = variant._conclude
 
-    def late_conclude(run: session.TestRun, evidence: Any) -> None:
+    def late_conclude(run: TestRun, evidence: Any) -> None:
         if run.test is TEST:
             variant._vm.channel.log("WARNING: late")  # type: ignore[union-attr]
         conclude(run, evidence)
@@ -420,7 +421,7 @@ def test_no_line_falls_between_two_runs(make: Make) -> None:
 def test_a_report_that_is_too_long_proves_nothing(
     size: int, guest: Guest, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "REPORT_LIMIT", 1000)
+    monkeypatch.setattr(testrun, "REPORT_LIMIT", 1000)
     guest.report_tail = "# " + "x" * size + "\n"
     variant = make(*TEST.items)
     found = statuses(variant, *TEST.items)
@@ -465,7 +466,7 @@ def test_a_machine_boots_with_what_its_tests_need(guest: Guest, make: Make) -> N
 
 def test_guest_script_quotes_and_marks() -> None:
     runner, report = ["/b in/lsm_tests"], Path("/r/x")
-    script = session.guest_script(runner, report, "lsm_x", ["lsm_x/a*"], 5.0, environment={})
+    script = testrun.guest_script(runner, report, "lsm_x", ["lsm_x/a*"], 5.0, environment={})
     assert script == (
         "echo '<5>krsi: begin lsm_x' >/dev/kmsg; "
         "'/b in/lsm_tests' --kmsg --timeout=5 --output=/r/x -- 'lsm_x/a*'; status=$?; "
@@ -475,9 +476,9 @@ def test_guest_script_quotes_and_marks() -> None:
 
 def test_guest_script_passes_the_tests_their_environment() -> None:
     ours = {"HOME": "/root", "LSM_TEST_B": "2 3", "LSM_TEST_A": "1"}
-    theirs = session.test_environment(ours)
+    theirs = testrun.test_environment(ours)
     assert theirs == {"LSM_TEST_A": "1", "LSM_TEST_B": "2 3"}
-    script = session.guest_script(["/b"], Path("/r"), "x", ["x"], 5.0, environment=theirs)
+    script = testrun.guest_script(["/b"], Path("/r"), "x", ["x"], 5.0, environment=theirs)
     assert "; LSM_TEST_A=1 LSM_TEST_B='2 3' /b --kmsg " in script
 
 

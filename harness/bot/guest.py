@@ -16,7 +16,8 @@ from harness.console import GuestGoneError
 from harness.errors import InfraError
 from harness.model import ROOT, Variant
 from harness.progress import say
-from harness.session import LOG_LIMIT, Program, Settings, VariantSession, machine_of
+from harness.session import Program, VariantSession, machine_of
+from harness.testrun import LOG_LIMIT, Settings
 
 POLICY = ROOT / "policy"
 #: How long the machines of one series may run, in seconds, and what QEMU may take.

@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 
 import cases
-from harness import model, report, runtests, session, suites, upstream_client, vm
+from harness import model, report, runtests, suites, testrun, upstream_client, vm
 from harness.errors import KrsiError
 from harness.model import ROOT, BuildPaths
-from harness.session import Program, TestRun, VariantSession
+from harness.session import Program, VariantSession
+from harness.testrun import TestRun
 from harness.verdict import Evidence
 
 KERNEL = "krsi"
@@ -74,8 +75,8 @@ def main(argv: Sequence[str]) -> int:
     suites.SUITES["broken"] = Broken
     model.VARIANTS[KERNEL] = replace(model.VARIANTS[KERNEL], memory="512M")
     report.new_folder = partial(report.new_folder, folder)
-    session._RUNNER_MARGIN = 3.0
-    session.LOG_LIMIT = LOG_LIMIT
+    testrun._RUNNER_MARGIN = 3.0
+    testrun.LOG_LIMIT = LOG_LIMIT
     generous = vm.Deadlines.for_accel
     deadlines = lambda *args: replace(generous(*args), boot=float(argv[1]))  # noqa: E731
     vm.Deadlines.for_accel = deadlines  # type: ignore[method-assign]
