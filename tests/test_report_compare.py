@@ -11,7 +11,7 @@ from harness.bench.record import Case, Measured, Record, to_json
 from harness.errors import UsageError
 from harness.model import Status
 from harness.options import parse
-from harness.report import compare, options, store
+from harness.report import compare, finish, options, store
 from harness.report.compare import Comparison
 from harness.report.results import Results
 
@@ -132,6 +132,27 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ]
     assert cli.main(["report", "compare", after, before]) == 0
     assert cli.main(["report", "compare", before, str(tmp_path / "none")]) == 2
+
+
+@pytest.mark.parametrize("new_only", [False, True])
+def test_what_is_slower_or_costlier_is_said_and_fails_nothing(
+    tmp_path: Path, *, new_only: bool
+) -> None:
+    before = lay_out(tmp_path / "before", runs.run(runs.item("lsm_x", seconds=2)), 700)
+    found = runs.run(runs.item("lsm_x", seconds=5))
+    after = lay_out(tmp_path / "after", found, 712)
+    wishes = options.Wishes(baseline=Path(before), new_only=new_only)
+    old = finish.baseline(wishes)
+    done = finish.finish(Path(after), found, wishes, old, whole=True, environ={})
+    assert done.exit_code == 0
+    assert done.lines == (
+        f"compared with {before}: 1 slower, 1 costlier",
+        "  slower: lsm_x[krsi]: 2.0 s → 5.0 s",
+        "  costlier: mprotect/idle[krsi]: 700 → 712",
+    )
+    page = (tmp_path / "after/report.html").read_text("utf-8")
+    assert all(line.strip().partition(": ")[2] in page for line in done.lines[1:])
+    assert cli.main(["report", "compare", before, after]) == 0
 
 
 @pytest.mark.parametrize(
