@@ -131,7 +131,7 @@ def _items(options: Options, suite: suites.Suite) -> dict[str, tuple[Item, ...]]
     chosen = selftests.choose(suite.tests, options.names)
     if not options.last_failed:
         return dict.fromkeys(suite.order(options.variants), chosen)
-    last = failed.latest(report.REPORTS, suite.name)
+    last = failed.latest(options.wishes.reports, suite.name)
     items = failed.only(last, options.variants, chosen)
     print(f"{last.say(items)}", flush=True)
     return {variant: items[variant] for variant in suite.order(tuple(items))}
@@ -188,7 +188,7 @@ def prepare(options: Options, suite: suites.Suite, items: Mapping[str, Sequence[
         deadlines=vm.Deadlines.for_accel(answer.accel, options.timeout),
         policy=load_policy(POLICY),
         known=parse_known(known.read_text("utf-8", "replace"), str(known), policy.today()),
-        reports=report.new_folder(),
+        reports=report.new_folder(options.wishes.reports),
         environment=test_environment(os.environ),
         cpus=options.cpus,
         leave=options.no_teardown,

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 import fleet_fakes
-from harness import options, runtests, suites
+import runs
+from harness import options, report, runtests, suites
 from harness.bot import main as bot
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
+
+LAST = (runs.item("lsm_attach/pin_keeps", "fail"), runs.item("lsm_attach"))
 
 
 def test_defaults() -> None:
@@ -154,6 +157,17 @@ def test_expressions_narrow_a_list_down(capsys: pytest.CaptureFixture[str]) -> N
     assert "lsm_attach/pin_keeps[krsi]" in capsys.readouterr().out
     with pytest.raises(UsageError, match="no test matches -k 'nonesuch'"):
         runtests.main(["--list", "-k", "nonesuch"])
+
+
+def test_the_last_run_is_looked_for_where_reports_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.leave(report.new_folder(tmp_path / "elsewhere"), runs.run(*LAST))
+    monkeypatch.chdir(tmp_path)
+    assert runtests.main(["--list", "--last-failed", "--reports", "elsewhere"]) == 0
+    assert "lsm_attach/pin_keeps[krsi]\n\n1 items" in capsys.readouterr().out
+    with pytest.raises(UsageError, match=f"{tmp_path}/nowhere"):
+        runtests.main(["--list", "--last-failed", "--reports", "nowhere"])
 
 
 def test_how_to_run_an_item_again() -> None:

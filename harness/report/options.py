@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.report import shards
+from harness.report.folder import REPORTS
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class Wishes:
         baseline: an older results.json to compare with.
         new_only: failures that the baseline has do not fail the run.
         tap: standard output is KTAP, and everything else goes to standard error.
+        reports: the folder in which each run leaves a folder of its own.
     """
 
     shard: tuple[int, int] | None = None
     baseline: Path | None = None
     new_only: bool = False
     tap: bool = False
+    reports: Path = REPORTS
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tap", action="store_true", help="KTAP on standard output, the rest on standard error"
     )
+    group.add_argument(
+        "--reports",
+        metavar="DIR",
+        type=Path,
+        default=REPORTS,
+        help="where reports go, and --last-failed looks for them (default: build/reports)",
+    )
 
 
 def read(args: argparse.Namespace) -> Wishes:
@@ -64,4 +74,5 @@ def read(args: argparse.Namespace) -> Wishes:
         baseline=args.baseline,
         new_only=args.new_failures_only,
         tap=args.tap,
+        reports=args.reports.absolute(),
     )

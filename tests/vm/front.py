@@ -12,11 +12,10 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cases
-from harness import model, report, runtests, suites, testrun, upstream_client, vm
+from harness import model, runtests, suites, testrun, upstream_client, vm
 from harness.errors import KrsiError
 from harness.model import ROOT, BuildPaths
 from harness.session import Program, VariantSession
@@ -74,7 +73,6 @@ def main(argv: Sequence[str]) -> int:
     folder = Path(argv[0])
     suites.SUITES["broken"] = Broken
     model.VARIANTS[KERNEL] = replace(model.VARIANTS[KERNEL], memory="512M")
-    report.new_folder = partial(report.new_folder, folder)
     testrun._RUNNER_MARGIN = 3.0
     testrun.LOG_LIMIT = LOG_LIMIT
     generous = vm.Deadlines.for_accel
@@ -88,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
 
     VariantSession._conclude = conclude_and_record  # type: ignore[method-assign]
     try:
-        return runtests.main(["--suite", "broken", "--kernel", KERNEL, *argv[2:]])
+        return runtests.main(["--suite", "broken", f"--reports={folder}", *argv[2:]])
     except KrsiError as error:
         print(f"front.py: {error}", file=sys.stderr)
         return error.exit_code

@@ -7,22 +7,18 @@ and one without a fault. Only where something hangs is a deadline short: others 
 
 import re
 import shutil
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import real
 import replay
 from cases import CASES, HANGING, UNBOOTABLE, WHOLE
-from harness import proc, report
 from harness.model import ROOT, Status
-from harness.report import Result, Results
+from real import Run
 
 pytestmark = pytest.mark.vm
 
-_FRONT = Path(__file__).with_name("front.py")
-_DEADLINE = 900.0
 #: KiB. Resolving stack traces takes most of it; one log of 100 MB would double it.
 _ENOUGH = 500_000
 _BY_CHANCE = [
@@ -33,81 +29,29 @@ _BY_CHANCE = [
 ]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run of ./run_tests.py.
-
-    Attributes:
-        code: its exit status.
-        output: what it printed.
-        folder: its report.
-        results: what results.json says.
-        golden: what each run of a test has left, see front.py.
-    """
-
-    code: int
-    output: str
-    folder: Path
-    results: Results
-    golden: Path
-
-    @property
-    def items(self) -> dict[str, Result]:
-        """The verdicts by name."""
-        return {item.name: item for item in self.results.items}
-
-    @property
-    def consoles(self) -> tuple[str, ...]:
-        """The kernels' logs, by their names in `folder`."""
-        return self.results.kernels[0].consoles
-
-    @property
-    def peak(self) -> int:
-        """The memory it needed, in KiB."""
-        match = re.search(r"^peak: (\d+) KiB$", self.output, re.MULTILINE)
-        assert match
-        return int(match[1])
-
-
-def run(base: Path, *names: str, boot: float = 120, test: float = 120) -> Run:
-    done = proc.run(
-        [sys.executable, _FRONT, base, str(boot), f"--timeout={test}", *names],
-        cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}"},
-        timeout=_DEADLINE,
-        check=None,
-    )
-    output = done.stdout + done.stderr
-    print(output)
-    match = re.search(r"^report: (\S+)$", output, re.MULTILINE)
-    assert match, output
-    folder = ROOT / match[1]
-    return Run(done.returncode, output, folder, report.load(folder), base / "golden")
-
-
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """All that a machine can do once it has come up."""
     names = [name for name in CASES if name not in (*UNBOOTABLE, *HANGING)]
-    return run(tmp_path_factory.mktemp("broken"), *names)
+    return real.broken(tmp_path_factory.mktemp("broken"), *names)
 
 
 @pytest.fixture(scope="module")
 def hanging(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """What has to be ended by us."""
-    return run(tmp_path_factory.mktemp("hanging"), *HANGING, test=20)
+    return real.broken(tmp_path_factory.mktemp("hanging"), *HANGING, test=20)
 
 
 @pytest.fixture(scope="module")
 def unbootable(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two that do not come up, and one that does."""
-    return run(tmp_path_factory.mktemp("unbootable"), *UNBOOTABLE, "bystander", boot=40)
+    return real.broken(tmp_path_factory.mktemp("unbootable"), *UNBOOTABLE, "bystander", boot=40)
 
 
 @pytest.fixture(scope="module")
 def fine(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Nothing is broken."""
-    return run(tmp_path_factory.mktemp("fine"), "bystander")
+    return real.broken(tmp_path_factory.mktemp("fine"), "bystander")
 
 
 def check(case: str, found: Run) -> None:

@@ -2,37 +2,39 @@
 
 import os
 import re
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
+import real
 from harness import proc, standing
 from harness.model import ROOT
+from real import Run
 
 pytestmark = pytest.mark.vm
 
 _DEADLINE = 300.0
-_RUN = [sys.executable, str(ROOT / "run_tests.py")]
 
 
 def terminal(*words: str) -> "pexpect.spawn[Any]":
     environment = {**os.environ, "TERM": "dumb"}
-    words = (*_RUN[1:], *words)
     options: dict[str, Any] = {"cwd": str(ROOT), "env": environment, "encoding": "utf-8"}
-    return pexpect.spawn(_RUN[0], list(words), timeout=_DEADLINE, **options)
+    command, *before = real.RUN
+    return pexpect.spawn(command, [*before, *words], timeout=_DEADLINE, **options)
 
 
 def run(*words: str) -> proc.Result:
-    return proc.run([*_RUN, *words], cwd=ROOT, check=None, timeout=_DEADLINE)
+    return proc.run([*real.RUN, *words], cwd=ROOT, check=None, timeout=_DEADLINE)
 
 
-def test_a_failure_leaves_a_machine_that_can_be_entered() -> None:
+def test_a_failure_leaves_a_machine_that_can_be_entered(tmp_path: Path) -> None:
     """One second is too short for this test, in emulation at least for its many programs."""
-    done = run("--timeout", "1", "--no-teardown", "lsm_scale/nothing_leaks")
-    assert done.returncode == 1, done.stdout
+    reports = f"--reports={tmp_path}"
+    done = run("--timeout", "1", "--no-teardown", reports, "lsm_scale/nothing_leaks")
+    assert Run.of(done.returncode, done.stdout, tmp_path).code == 1
     found = standing.current()
     assert found is not None, done.stdout
     try:
@@ -53,14 +55,14 @@ def test_a_failure_leaves_a_machine_that_can_be_entered() -> None:
     finally:
         os.kill(found.keeper, 15)
     while Path(f"/proc/{found.keeper}").exists():
-        pass
+        time.sleep(0.1)
     assert not Path(found.door).exists()
     assert standing.current() is None
 
 
-def test_gdb_has_the_machine_from_its_first_instruction() -> None:
+def test_gdb_has_the_machine_from_its_first_instruction(tmp_path: Path) -> None:
     """It stops in a function of the series while a test runs, and lets it go on."""
-    gdb = terminal("--gdb", "lsm_attach/pin_keeps")
+    gdb = terminal("--gdb", f"--reports={tmp_path}", "lsm_attach/pin_keeps")
     for said in ("hbreak start_kernel", "continue"):
         gdb.expect(re.escape("(gdb) "))
         gdb.sendline(said)
@@ -75,6 +77,7 @@ def test_gdb_has_the_machine_from_its_first_instruction() -> None:
     gdb.expect(pexpect.EOF)
     gdb.close()
     assert gdb.exitstatus == 0
+    assert (tmp_path / "latest/results.json").is_file()
 
 
 def test_the_exit_status_of_a_command_is_ours() -> None:
