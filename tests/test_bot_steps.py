@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot_fakes import FILES, MAKEFILE, Bench, unavailable
+from fakes import write_tree
 from harness.bot import manners, workshop
 from harness.bot.answer import Answer
 from harness.bot.mail import Mail, parse
@@ -53,6 +54,21 @@ def test_a_good_series_is_well_patch_by_patch(bench: Bench) -> None:
 def test_sources_that_lie_where_they_are_seen_are_copied_all_the_same(bench: Bench) -> None:
     bench.commit("kernel: More", {"kernel/one.c": ONE + MORE})
     assert failed(replace(bench, variant="krsi").answer()) == []
+
+
+@pytest.mark.parametrize(("variant", "kept"), [("upstream", False), ("krsi", True)])
+def test_tools_of_other_sources_do_not_pass_for_the_bases_own(
+    variant: str, *, kept: bool, bench: Bench
+) -> None:
+    """`make kernel` builds the tools of each variant from the product's tree."""
+    bench = replace(bench, variant=variant)
+    output = bench.build / variant
+    made = [f"{name}/made" for name in ("bin", "bpftool", "libbpf", "selftests")]
+    write_tree(output, dict.fromkeys([*made, "kernel/made"], ""))
+    with bench.opened() as shop:
+        shop.seed()
+        seen = shop.sandbox.show(["find", ".", "-type", "f"], cwd=output).split()
+    assert sorted(seen) == sorted(f"./{name}" for name in [*(made if kept else []), "kernel/made"])
 
 
 def test_each_patch_is_built_not_only_the_last(bench: Bench) -> None:

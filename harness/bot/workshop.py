@@ -72,6 +72,11 @@ class Base:
         own = self.build / self.sources.name
         return own if own.is_dir() else self.build / "tree"
 
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """What lies in the variant's output and was built from other sources than a series is."""
+        return () if self.variant.series == "all" else ("bin", "bpftool", "libbpf", "selftests")
+
     def __str__(self) -> str:
         """One line for people."""
         what = "" if self.start == self.commit else " with KRSI"
@@ -191,7 +196,9 @@ class Workshop:
         with build.exclusive(self.base.build, "sources.lock"):
             self._copy(self.base.origin, self.base.sources)
         with build.exclusive(self.base.build):
-            self._copy(self.base.build / self.base.variant.name, self.paths.root)
+            self._copy(
+                self.base.build / self.base.variant.name, self.paths.root, without=self.base.foreign
+            )
         self._git("init", "--quiet", check=InfraError)
         alternates = self.base.sources / ".git/objects/info/alternates"
         self._must(["tee", alternates], stdin=f"{_OBJECTS}\n")
@@ -205,10 +212,11 @@ class Workshop:
         )
         self._git("read-tree", "HEAD", cwd=Path("/am"))
 
-    def _copy(self, source: Path, target: Path) -> None:
+    def _copy(self, source: Path, target: Path, *, without: Sequence[str] = ()) -> None:
         if not source.is_dir():
             return
-        words = ("rsync", "-a", "--no-owner", "--no-group", "--exclude=/.git")
+        leave_out = (f"--exclude=/{name}" for name in (".git", *without))
+        words = ("rsync", "-a", "--no-owner", "--no-group", *leave_out)
         self._must([*words, f"{_ORIGIN}/", f"{target}/"], binds=(Bind(source, _ORIGIN),))
 
     def _must(
