@@ -296,7 +296,7 @@ static void holds_as_many_as_fit(struct kunit *test)
 static void inherits_charge(struct kunit *test)
 {
 	struct chain_test *ct = test->priv;
-	struct bpf_lsm_chain *large, *small;
+	struct bpf_lsm_chain *large, *small, *larger;
 
 	add_numbered(test, 1, 0);
 	add_numbered(test, 2, 0);
@@ -311,7 +311,16 @@ static void inherits_charge(struct kunit *test)
 	bpf_lsm_chain_inherit_charge(small, large);
 	KUNIT_EXPECT_EQ(test, small->charged, small->size);
 	KUNIT_EXPECT_EQ(test, small->charged + large->charged, large->size);
+
+	/* There is no more to inherit than what has been paid. */
+	add_numbered(test, 3, 0);
+	larger = build(test);
+	bpf_lsm_chain_inherit_charge(larger, small);
+	KUNIT_EXPECT_GT(test, larger->size, small->size);
+	KUNIT_EXPECT_EQ(test, larger->charged, small->size);
+	KUNIT_EXPECT_EQ(test, small->charged, 0U);
 	retire(test, large);
+	retire(test, larger);
 	retire(test, small);
 }
 

@@ -63,12 +63,17 @@ static void teardown(void)
 	remove_cgroup(PARENT);
 }
 
-/* Run the hook once. Returns 0 or the -errno with which it was denied. */
+/* Run the hook once. Returns 0 or the -errno with which it was denied, and else
+ * what the hook has said: the system call hands it on.
+ */
 static int call_hook(void)
 {
+	int ret;
+
 	skel->bss->turns = 0;
 	memset(skel->bss->turn, 0, sizeof(skel->bss->turn));
-	return syscall(__NR_setpriority, PRIO_PROCESS, 0, 0) < 0 ? -errno : 0;
+	ret = syscall(__NR_setpriority, PRIO_PROCESS, 0, 0);
+	return ret < 0 ? -errno : ret;
 }
 
 static void check_turns(int who, int next, const char *name)
