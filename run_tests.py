@@ -12,7 +12,7 @@ def main() -> int:
     try:
         bootstrap.ensure()
         proc.end_on_signals()
-        from harness import runtests  # noqa: PLC0415 - its imports need the environment
+        from harness.run import runtests  # noqa: PLC0415 - its imports need the environment
 
         return runtests.main(sys.argv[1:])
     except KrsiError as error:

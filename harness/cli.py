@@ -10,26 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import (
-    accel,
-    build,
-    build_bench,
-    check,
-    export,
-    kunit,
-    matrix,
-    packages,
-    prefixes,
-    proc,
-    proof,
-    static,
-)
+from harness import packages, proc
+from harness.checks import check, kunit, matrix, prefixes, proof, static
 from harness.errors import INTERRUPTED, KrsiError
-from harness.git import Repo
+from harness.kernel import build
+from harness.machine import accel
+from harness.measure import build_bench
 from harness.model import ROOT, VARIANTS
 from harness.progress import say
 from harness.report import commands as report_commands
 from harness.submit import cli as submit
+from harness.trees import export
+from harness.trees.git import Repo
 
 _BUILD = ROOT / "build"
 #: What a caller's make or shell may have set, and would change what we build.
@@ -212,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_terminal(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """What a person at a terminal is helped by."""
-    from harness import speed  # noqa: PLC0415 - they bring what nothing else needs
+    from harness.measure import speed  # noqa: PLC0415 - they bring what nothing else needs
 
     completed = commands.add_parser(
         "completion",
@@ -335,7 +327,8 @@ def _completion(args: argparse.Namespace) -> int:
 
 
 def _man(args: argparse.Namespace) -> int:
-    from harness import completion, options  # noqa: PLC0415 - likewise
+    from harness import completion  # noqa: PLC0415 - likewise
+    from harness.run import options  # noqa: PLC0415 - likewise
 
     del args
     parsers = {"run_tests.py": options.parser(), "krsi-harness": _parser()}
@@ -345,7 +338,7 @@ def _man(args: argparse.Namespace) -> int:
 
 
 def _speed(args: argparse.Namespace) -> int:
-    from harness import speed  # noqa: PLC0415
+    from harness.measure import speed  # noqa: PLC0415
 
     return speed.run(build.variant_named(args.variant), args.rounds)
 

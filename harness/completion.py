@@ -9,8 +9,8 @@ from typing import Any
 import shtab
 from build_manpages.manpage import Manpage
 
-from harness import options, selftests
 from harness.model import ROOT, VARIANTS
+from harness.run import options, selftests
 
 MAN = ROOT / "build/man"
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import proc, source
+from harness import proc
 from harness.errors import InfraError
+from harness.trees import source
 
 Say = Callable[[str], None]
 

@@ -8,15 +8,16 @@ from functools import cache
 from pathlib import Path
 
 from fakes import git, write_tree
-from harness import packages, tree
+from harness import packages
 from harness.bot import disk, mail, sandbox, threads, workshop
 from harness.bot.answer import Answer
 from harness.bot.sandbox import Sandbox
 from harness.bot.steps import Steps
 from harness.errors import InfraError
-from harness.git import Repo
 from harness.model import VARIANTS
 from harness.progress import say
+from harness.trees import tree
+from harness.trees.git import Repo
 from letters import ADA
 
 MAKEFILE = """\

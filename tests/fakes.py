@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import proc, source, tree
-from harness.git import Repo
+from harness import proc
 from harness.model import VARIANTS
+from harness.trees import source, tree
+from harness.trees.git import Repo
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 7\nEXTRAVERSION =\nNAME = Test\n"
 LINES = "".join(f"line {number}\n" for number in range(1, 31))

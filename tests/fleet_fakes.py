@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InfraError
+from harness.machine.vm import Deadlines
 from harness.model import ROOT, Life, Status
-from harness.parity import Column, Outcome
-from harness.plan import Plan
-from harness.selftests import Item, Selftest
-from harness.splat import Policy, Splat
-from harness.testrun import Settings
-from harness.verdict import Verdict
-from harness.vm import Deadlines
+from harness.run.parity import Column, Outcome
+from harness.run.plan import Plan
+from harness.run.selftests import Item, Selftest
+from harness.run.testrun import Settings
+from harness.verdicts.splat import Policy, Splat
+from harness.verdicts.verdict import Verdict
 
 TESTS = tuple(
     Selftest(f"lsm_{name}", ("a", "b"), ROOT / f"lsm_{name}.c")

@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness import files, ktap, splat, verdict
 from harness.model import ROOT
-from harness.selftests import Item, Selftest
-from harness.verdict import Ending, Evidence
+from harness.run.selftests import Item, Selftest
+from harness.verdicts import files, ktap, splat, verdict
+from harness.verdicts.verdict import Ending, Evidence
 
 GOLDEN = Path(__file__).parent / "golden"
 _LINES = 60

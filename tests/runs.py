@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.model import Life, Status
 from harness.report.results import Kernel, Result, Results, Subtest
-from harness.splat import Splat
+from harness.verdicts.splat import Splat
 
 START = datetime(2026, 1, 2, 11, 0, tzinfo=UTC)
 MANIFEST: dict[str, Any] = {

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import accel, proc
-from harness.accel import Answer
+from harness import proc
 from harness.errors import InfraError
+from harness.machine import accel
+from harness.machine.accel import Answer
 
 
 def result(stdout: str = "", returncode: int = 0, *, timed_out: bool = False) -> proc.Result:

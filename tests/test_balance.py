@@ -1,8 +1,8 @@
 """Who runs what: longest first, one kernel after the other, no more machines than memory."""
 
-from harness import balance
-from harness.balance import Entry
-from harness.selftests import Item
+from harness.run import balance
+from harness.run.balance import Entry
+from harness.run.selftests import Item
 
 GIB = 1 << 30
 MEMINFO = "MemTotal:       24000000 kB\nMemFree: 1 kB\nMemAvailable:   10485760 kB\n"

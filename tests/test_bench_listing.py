@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from harness import elf, proc
+from harness import proc
 from harness.bench import gdb, trace
 from harness.bench.listing import Symbols, Trace, blocks, render
 from harness.bench.machine import Kernel
 from harness.bench.trace import code_symbols, follow, symbols_of
 from harness.errors import BuildError, InfraError
+from harness.kernel import elf
 from harness.model import BuildPaths
 
 SYMBOLS = Symbols({0x1000: "worker_call", 0x2000: "sys_mprotect", 0x3000: "bpf_prog"})

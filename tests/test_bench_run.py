@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from harness import accel, build, cli, kmake, packages, proc
-from harness.accel import Answer
+from harness import cli, packages, proc
 from harness.bench import machine, plan, record, run, size
 from harness.bench.machine import Kernel
 from harness.bench.plan import Boot
 from harness.bench.record import Reported
 from harness.errors import BuildError, UsageError
+from harness.kernel import build, kmake
+from harness.machine import accel
+from harness.machine.accel import Answer
 from harness.model import BuildPaths
 from harness.proc import Result
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import boot, initramfs, splat
-from harness.arch import ARCHES, ARM64, X86
+from harness.kernel.arch import ARCHES, ARM64, X86
+from harness.machine import boot, initramfs
+from harness.verdicts import splat
 
 POLICY = splat.load_policy(boot.POLICY)
 CONSOLE = """\

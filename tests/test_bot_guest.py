@@ -7,12 +7,12 @@ import pytest
 
 from bot_fakes import Bench, unavailable
 from fakes import fake_tool
-from harness import vm
 from harness.bot import guest, watch
 from harness.bot.guest import Guest
 from harness.bot.limits import Limits
 from harness.bot.workshop import Found
 from harness.errors import InfraError
+from harness.machine import vm
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=f"no sandbox: {unavailable()}")
 FEW = Limits(seconds=8, memory=300 << 20, processes=60, file_size=1 << 30, spare=0)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from bot_fakes import ROOM, Bench, NoMachines, unavailable
-from harness import proc, runtests
+from harness import proc
 from harness.bot import main, workshop
 from harness.bot.main import Request
 from harness.errors import BuildError, InfraError, UsageError
 from harness.model import ROOT
+from harness.run import runtests
 from letters import letter, mbox, save, thread
 
 needs_sandbox = pytest.mark.skipif(bool(unavailable()), reason=f"no sandbox: {unavailable()}")

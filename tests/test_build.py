@@ -9,9 +9,12 @@ from typing import NamedTuple
 import pytest
 
 from fakes import DEVELOPER, Project, fake_tool, write_tree
-from harness import build, elf, fingerprint, kmake, packages, tree, upstream, upstream_client
+from harness import packages
 from harness.errors import BuildError, InfraError, UsageError
+from harness.kernel import build, elf, fingerprint, kmake
 from harness.model import VARIANTS, BuildPaths
+from harness.run import upstream, upstream_client
+from harness.trees import tree
 
 #: A make that builds what the phases look for, and counts how often it was called.
 MAKE = """\

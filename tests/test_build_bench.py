@@ -13,14 +13,17 @@ import pytest
 from rich.console import Console
 
 from fakes import Project, fake_tool
-from harness import accel, build_bench, build_bench_vm, build_profile, cli, packages, proc, tree, vm
-from harness.build_bench import PARTS, Figure, Request
-from harness.build_bench_vm import Boots
-from harness.console import Marker
+from harness import cli, packages, proc
 from harness.errors import BuildError, InfraError, KrsiError, UsageError
-from harness.git import Repo
+from harness.machine import accel, vm
+from harness.machine.console import Marker
+from harness.machine.vm import Machine
+from harness.measure import build_bench, build_bench_vm, build_profile
+from harness.measure.build_bench import PARTS, Figure, Request
+from harness.measure.build_bench_vm import Boots
 from harness.model import VARIANTS, BuildPaths
-from harness.vm import Machine
+from harness.trees import tree
+from harness.trees.git import Repo
 
 #: `make kernel`: three files; a ccache knows all or nothing; what has not changed is not built.
 KERNEL = """\

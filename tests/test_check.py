@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from fakes import Project, write_tree
-from harness import check, export, packages, proc, series, suites
-from harness.check import Step, Tally
+from harness import packages, proc
+from harness.checks import check
+from harness.checks.check import Step, Tally
 from harness.errors import BuildError, UsageError
 from harness.model import ROOT, BuildPaths
+from harness.run import suites
+from harness.trees import export, series
 
 
 def patch(number: int, label: str) -> series.Patch:

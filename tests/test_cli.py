@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import build, cli, packages
+from harness import cli, packages
 from harness.errors import BuildError, InfraError, KrsiError, UsageError
+from harness.kernel import build
 from harness.model import ROOT
 
 
@@ -98,7 +99,8 @@ def test_ctrl_c_in_make_leaves_no_child(tmp_path: Path) -> None:
         "import signal, sys\n"
         # What runs these tests in the background may have told them to ignore Ctrl-C.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from harness import build, cli, proc\n"
+        "from harness import cli, proc\n"
+        "from harness.kernel import build\n"
         f"hang = ['sh', '-c', 'echo $$ >{marker}; exec sleep 60']\n"
         "build.kernel = lambda request: proc.run(hang)\n"
         "sys.exit(cli.main(['kernel']))\n"

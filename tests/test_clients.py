@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from fakes import fake_tool, quiet
-from harness import clients, ktap, packages
+from harness import packages
 from harness.errors import BuildError, InfraError, UsageError
 from harness.model import BuildPaths
+from harness.run import clients
+from harness.verdicts import ktap
 
 
 def test_scan_finds_functions_and_options() -> None:

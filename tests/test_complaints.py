@@ -1,7 +1,7 @@
 """What counts as a complaint, and which are new."""
 
-from harness import complaints
-from harness.complaints import Complaint
+from harness.kernel import complaints
+from harness.kernel.complaints import Complaint
 
 LOG = """\
   CC      security/bpf/chain.o

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, completion, options, proc
+from harness import cli, completion, proc
+from harness.run import options
 
 _ASK = """\
 source {script}

@@ -10,9 +10,9 @@ from typing import Any
 import pexpect
 import pytest
 
-from harness import console
-from harness.console import Channel, GuestGoneError, Marker
 from harness.errors import InfraError
+from harness.machine import console
+from harness.machine.console import Channel, GuestGoneError, Marker
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import debugger, options
+from harness.machine import debugger
+from harness.run import options
 
 
 def test_gdb_gets_kernel_sources_and_machine() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fakes import write_tree
-from harness import elf, proc
+from harness import proc
 from harness.errors import BuildError
+from harness.kernel import elf
 from harness.model import VARIANTS
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")

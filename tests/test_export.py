@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fakes import DEVELOPER, REMOVAL, Project, write_tree
-from harness import export, proc, series, tree
+from harness import proc
 from harness.errors import BuildError, UsageError
+from harness.trees import export, series, tree
 
 
 def run(project: Project) -> int:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import durations, failed, report
+from harness import report
 from harness.errors import UsageError
 from harness.model import Status
 from harness.report import Result, Results, VariantRecord
 from harness.report.results import Kernel
-from harness.selftests import Item
-from harness.verdict import Verdict
+from harness.run import durations, failed
+from harness.run.selftests import Item
+from harness.verdicts.verdict import Verdict
 
 
 def results(suite: str, *statuses: tuple[str, str]) -> Results:

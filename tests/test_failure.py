@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 import replay
-from harness import failure
 from harness.model import ROOT, Status
-from harness.splat import Splat, load_policy, scan
-from harness.verdict import Verdict
+from harness.verdicts import failure
+from harness.verdicts.splat import Splat, load_policy, scan
+from harness.verdicts.verdict import Verdict
 
 LOG = """\
 [    1.000000] krsi: begin lsm_x

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import files
+from harness.verdicts import files
 
 
 def test_a_part_and_its_lines(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import fleet_fakes
-from harness import balance, proc
-from harness.fleet import Fleet
+from harness import proc
 from harness.model import ROOT, Status
-from harness.options import parse, pytest_arguments
+from harness.run import balance
+from harness.run.fleet import Fleet
+from harness.run.options import parse, pytest_arguments
 
 _DRIVER = """\
 import sys

@@ -14,13 +14,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kcidb_io.schema import LATEST
 
-from harness import boot, check, files, kconfig, ktap, report, selftests, series, splat
-from harness import verdict as judge
+from harness import report
+from harness.checks import check
 from harness.errors import UsageError
+from harness.kernel import kconfig
+from harness.machine import boot
 from harness.model import ROOT, Status
 from harness.report import VariantRecord
-from harness.selftests import Item, Selftest
-from harness.verdict import Ending, Evidence, KnownFailure, Verdict
+from harness.run import selftests
+from harness.run.selftests import Item, Selftest
+from harness.trees import series
+from harness.verdicts import files, ktap, splat
+from harness.verdicts import verdict as judge
+from harness.verdicts.verdict import Ending, Evidence, KnownFailure, Verdict
 
 fuzz = settings(
     derandomize=True,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import build, kconfig
 from harness.errors import BuildError, UsageError
+from harness.kernel import build, kconfig
 from harness.model import VARIANTS, Variant
 
 TEXT = """\

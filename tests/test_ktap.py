@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ktap
+from harness.verdicts import ktap
 
 DATA = Path(__file__).parent / "data/ktap"
 REPORTS = sorted(DATA.glob("*.ktap"))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import kunit, splat
+from harness.checks import kunit
 from harness.errors import InfraError
 from harness.model import Status
-from harness.selftests import Item
+from harness.run.selftests import Item
+from harness.verdicts import splat
 
 POLICY = splat.load_policy(Path(__file__).parent.parent / "policy")
 ORDER, HOOK = Item("bpf_lsm_chain", "runs_in_order"), Item("bpf_lsm_hook", "detaches_once")

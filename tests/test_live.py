@@ -10,9 +10,9 @@ import pexpect
 import pytest
 from rich.console import Console
 
-from harness import live
-from harness.live import Above, View
 from harness.model import ROOT
+from harness.run import live
+from harness.run.live import Above, View
 
 BOOT = "[    0.100000] Linux version 6.12\n[    1.000000] Run /init\n"
 TEST = (

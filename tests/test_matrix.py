@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from fakes import Project, fake_tool
-from harness import boot, matrix, packages, tree
-from harness.arch import X86, Arch
+from harness import packages
+from harness.checks import matrix
 from harness.errors import BuildError, UsageError
+from harness.kernel.arch import X86, Arch
+from harness.machine import boot
+from harness.trees import tree
 
 COMMON = {"CONFIG_NET": "y", "CONFIG_INET": "y", "CONFIG_EXT4_FS": "y", "CONFIG_BTF": "y"}
 LIST = """

@@ -4,13 +4,14 @@ from datetime import date
 
 import pytest
 
-from harness import ktap, parity
 from harness.errors import UsageError
 from harness.model import ROOT, Status
-from harness.parity import Comparison, Outcome
-from harness.selftests import Item, Selftest
-from harness.splat import Splat
-from harness.verdict import Ending, Evidence, KnownFailure, Verdict, parse_known
+from harness.run import parity
+from harness.run.parity import Comparison, Outcome
+from harness.run.selftests import Item, Selftest
+from harness.verdicts import ktap
+from harness.verdicts.splat import Splat
+from harness.verdicts.verdict import Ending, Evidence, KnownFailure, Verdict, parse_known
 
 TEST = Selftest("t", (), ROOT / "t.c", closed=False)
 WHOLE = Item("t")

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from harness import runtests
 from harness.errors import InfraError
 from harness.model import ROOT, Life, Status
-from harness.options import Options, pytest_arguments
-from harness.plugin import Plugin
-from harness.selftests import Item, Selftest
-from harness.splat import Splat
-from harness.verdict import Verdict
+from harness.run import runtests
+from harness.run.options import Options, pytest_arguments
+from harness.run.plugin import Plugin
+from harness.run.selftests import Item, Selftest
+from harness.verdicts.splat import Splat
+from harness.verdicts.verdict import Verdict
 
 TEST = Selftest("lsm_x", ("a", "b"), ROOT / "lsm_x.c")
 SPLAT = Splat("warning", "WARNING: x", "lsm_x/a", 1, ("WARNING: x", " foo+0x1/0x2"))

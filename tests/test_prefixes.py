@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from fakes import REMOVAL, Project, fake_tool
-from harness import build, elf, packages, prefixes, tree
+from harness import packages
+from harness.checks import prefixes
+from harness.checks.prefixes import Prefix
 from harness.errors import BuildError, UsageError
-from harness.prefixes import Prefix
+from harness.kernel import build, elf
+from harness.trees import tree
 
 
 def prefix(number: int, *files: str) -> Prefix:

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from harness import proof, report, selftests, series
+from harness import report
+from harness.checks import proof
+from harness.checks.proof import Plan, Row, Run, Suite
 from harness.errors import UsageError
 from harness.model import Status
-from harness.proof import Plan, Row, Run, Suite
 from harness.report.results import Kernel, Result, Results
-from harness.splat import Splat
+from harness.run import selftests
+from harness.trees import series
+from harness.verdicts.splat import Splat
 
 HASH = "0123456789abcdef0123"
 RACE = Suite("detach_race", "a chain that goes too early", ("lsm_race/detach*",))

@@ -8,7 +8,7 @@ import pytest
 
 from harness import report
 from harness.model import BuildPaths
-from harness.splat import Frame, Splat
+from harness.verdicts.splat import Frame, Splat
 
 SPLAT = Splat(
     "warning",

@@ -10,10 +10,10 @@ from harness import cli
 from harness.bench.record import Case, Measured, Record, to_json
 from harness.errors import UsageError
 from harness.model import Status
-from harness.options import parse
 from harness.report import compare, finish, options, store
 from harness.report.compare import Comparison
 from harness.report.results import Results
+from harness.run.options import parse
 
 
 def against(old: Results, new: Results, *, whole: bool = True) -> Comparison:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 import runs
-from harness import cli, options, report
+from harness import cli, report
 from harness.errors import UsageError
 from harness.model import Status
 from harness.report import merge, shards, store
 from harness.report.merge import Part
 from harness.report.results import Results, Shard
-from harness.selftests import Item
+from harness.run import options
+from harness.run.selftests import Item
 
 TESTS = ("lsm_a", "lsm_b", "lsm_c", "lsm_d", "lsm_e")
 ITEMS = {

@@ -13,12 +13,12 @@ from harness import report
 from harness.bench.record import Case, Measured, Record, to_json
 from harness.errors import UsageError
 from harness.model import Life, Status
-from harness.parity import Outcome
 from harness.report import figures, kcidb, results, store
 from harness.report.results import Shard, VariantRecord
-from harness.selftests import Item
-from harness.series import digest, read
-from harness.verdict import Verdict
+from harness.run.parity import Outcome
+from harness.run.selftests import Item
+from harness.trees.series import digest, read
+from harness.verdicts.verdict import Verdict
 
 RECORD = VariantRecord(
     name="krsi",

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 import runs
-from harness import ktap
 from harness.report import tap
 from harness.report.results import Results
+from harness.verdicts import ktap
 
 
 def read(found: Results) -> ktap.Report:

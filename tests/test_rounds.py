@@ -1,9 +1,9 @@
 """Several rounds: what is called a flake, and what is not."""
 
-from harness import rounds
 from harness.model import Status
-from harness.selftests import Item
-from harness.verdict import Verdict
+from harness.run.selftests import Item
+from harness.verdicts import rounds
+from harness.verdicts.verdict import Verdict
 
 A, B = Item("lsm_x", "a"), Item("lsm_x", "b")
 

@@ -7,10 +7,11 @@ import pytest
 
 import fleet_fakes
 import runs
-from harness import options, report, runtests, suites
+from harness import report
 from harness.bot import main as bot
 from harness.errors import BuildError, UsageError
 from harness.model import BuildPaths
+from harness.run import options, runtests, suites
 
 LAST = (runs.item("lsm_attach/pin_keeps", "fail"), runs.item("lsm_attach"))
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import selftests
 from harness.errors import UsageError
-from harness.selftests import Item, Selftest
+from harness.run import selftests
+from harness.run.selftests import Item, Selftest
 
 ATTACH = Selftest("lsm_attach", ("close", "pin", "a*b"), Path("lsm_attach.c"))
 ORDER = Selftest("lsm_order", (), Path("lsm_order.c"))

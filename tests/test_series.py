@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fakes import LINES, REMOVAL, Project
-from harness import export, series
 from harness.errors import BuildError, UsageError
+from harness.trees import export, series
 
 
 def exported(project: Project) -> tuple[series.Patch, ...]:

@@ -8,15 +8,17 @@ from typing import Any, Self
 
 import pytest
 
-from harness import session, splat, standing, testrun
-from harness.console import GuestGoneError, Marker
 from harness.errors import InfraError
+from harness.machine import standing
+from harness.machine.console import GuestGoneError, Marker
+from harness.machine.vm import BootError, Deadlines, Machine
 from harness.model import ROOT, VARIANTS, BuildPaths, Status
-from harness.selftests import Item, Selftest
-from harness.session import VariantSession
-from harness.testrun import Settings, TestRun
-from harness.verdict import KnownFailure
-from harness.vm import BootError, Deadlines, Machine
+from harness.run import session, testrun
+from harness.run.selftests import Item, Selftest
+from harness.run.session import VariantSession
+from harness.run.testrun import Settings, TestRun
+from harness.verdicts import splat
+from harness.verdicts.verdict import KnownFailure
 
 TEST = Selftest("lsm_x", ("a", "b", "c"), ROOT / "lsm_x.c")
 A, B, C, WHOLE = TEST.items

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import shell
 from harness.errors import InfraError
+from harness.machine import shell
 from test_vm import fake_vng, machine
 
 

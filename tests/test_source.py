@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fakes import DEVELOPER, FILES, MAKEFILE, Project, git, quiet, write_tree
-from harness import source
 from harness.errors import InfraError, UsageError
-from harness.git import Repo
+from harness.trees import source
+from harness.trees.git import Repo
 
 
 def make_tarball(folder: Path, src: Path) -> Path:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import speed
 from harness.errors import InfraError
+from harness.measure import speed
+from harness.measure.speed import Figures, Stopwatch
 from harness.model import VARIANTS
-from harness.speed import Figures, Stopwatch
 
 GOOD = Figures(
     host="tcg",

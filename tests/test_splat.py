@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import splat
 from harness.errors import UsageError
 from harness.model import ROOT
+from harness.verdicts import splat
 
 DATA = Path(__file__).parent / "data/splat"
 LAST = date(2026, 6, 30)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import standing
 from harness.errors import UsageError
-from harness.standing import Standing
+from harness.machine import standing
+from harness.machine.standing import Standing
 
 
 @pytest.fixture

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from fakes import Project, fake_tool
-from harness import kmake, matrix, packages, proc, static, tree
+from harness import packages, proc
+from harness.checks import matrix, static
+from harness.checks.static import Use
 from harness.errors import BuildError, UsageError
-from harness.static import Use
+from harness.kernel import kmake
+from harness.trees import tree
 
 
 def test_what_tools_say() -> None:

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from fakes import DEVELOPER, FILES, Project, fake_tool, git, write_tree
-from harness import build, cli, export, packages, prefixes, proc, tree
+from harness import cli, packages, proc
+from harness.checks import prefixes
 from harness.errors import UsageError
-from harness.git import Repo
+from harness.kernel import build
 from harness.submit import run as submit
 from harness.submit import tools
 from harness.submit.compose import Request
 from harness.submit.message import Message
+from harness.trees import export, tree
+from harness.trees.git import Repo
 
 #: Names a maintainer and a list for all, one more for the verifier, nobody for secret files.
 GET_MAINTAINER = """\

@@ -3,9 +3,9 @@
 import pytest
 
 from fakes import FILES, LINES, MAKEFILE, Project
-from harness import export, tree
 from harness.errors import BuildError, UsageError
-from harness.tree import Plan
+from harness.trees import export, tree
+from harness.trees.tree import Plan
 
 SECURITY = "security/security.c"
 

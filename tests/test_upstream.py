@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fakes import write_tree
-from harness import upstream, upstream_client
 from harness.errors import KrsiError, UsageError
+from harness.run import upstream, upstream_client
 
 LSM = 'SEC("lsm/bpf")\nint BPF_PROG(x) { return 0; }\n'
 TWO = (

@@ -4,11 +4,11 @@ from datetime import date
 
 import pytest
 
-from harness import ktap, splat, verdict
 from harness.errors import UsageError
 from harness.model import ROOT, Status
-from harness.selftests import Item, Selftest
-from harness.verdict import Ending, Evidence, KnownFailure, Verdict
+from harness.run.selftests import Item, Selftest
+from harness.verdicts import ktap, splat, verdict
+from harness.verdicts.verdict import Ending, Evidence, KnownFailure, Verdict
 
 TEST = Selftest("lsm_x", ("a", "b", "c"), ROOT / "lsm_x.c")
 A, B, C, WHOLE = TEST.items

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import vm
-from harness.console import Marker
-from harness.vm import BootError, Deadlines, Machine, Vm
+from harness.machine import vm
+from harness.machine.console import Marker
+from harness.machine.vm import BootError, Deadlines, Machine, Vm
 
 # Runs what the guest would run, in a local shell that cannot mount anything.
 LOCAL = """#!/bin/bash

@@ -11,11 +11,12 @@ initramfs; it reports on the second serial port.
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import kmake, packages, proc
+from harness import packages, proc
 from harness.bench.plan import Boot
 from harness.bench.record import Reported, parse
+from harness.kernel import kmake
+from harness.machine.vm import Accel
 from harness.model import BuildPaths
-from harness.vm import Accel
 
 #: Seconds for a boot, from the firmware to the end; emulation on a busy host is slow.
 DEADLINE = 900.0

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import accel, build, initramfs, kmake, packages, proc, report
+from harness import packages, proc, report
 from harness.bench import compare, machine, page, plan, plots, record, size, tables, trace
 from harness.bench.machine import Kernel
 from harness.bench.record import Measured, Record
 from harness.errors import BuildError, UsageError
+from harness.kernel import build, kmake
+from harness.machine import accel, initramfs
 from harness.model import ROOT, BuildPaths
 from harness.progress import say
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
 
-from harness import elf, kmake, packages, proc
+from harness import packages, proc
 from harness.bench import gdb, machine, record
 from harness.bench.listing import Symbols, Trace, render
 from harness.bench.machine import Kernel
 from harness.bench.plan import Boot
 from harness.errors import BuildError, InfraError
+from harness.kernel import elf, kmake
 from harness.model import BuildPaths
 from harness.progress import say
 

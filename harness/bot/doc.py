@@ -10,11 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import kmake, proc, tree
+from harness import proc
 from harness.errors import BuildError, InfraError
-from harness.git import Repo
+from harness.kernel import kmake
 from harness.model import ROOT
 from harness.progress import say
+from harness.trees import tree
+from harness.trees.git import Repo
 
 PAGE = ROOT / "docs/BOT.md"
 _FILE = "security/bpf/setup.c"

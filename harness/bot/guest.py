@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import files, policy, selftests, splat, verdict, vm
 from harness.bot import watch
 from harness.bot.limits import Limited, Limits
 from harness.bot.sandbox import Bind
 from harness.bot.workshop import Found, Workshop
-from harness.console import GuestGoneError
 from harness.errors import InfraError
+from harness.machine import vm
+from harness.machine.console import GuestGoneError
 from harness.model import ROOT, Variant
 from harness.progress import say
-from harness.session import Program, VariantSession, machine_of
-from harness.testrun import LOG_LIMIT, Settings
+from harness.run import selftests
+from harness.run.session import Program, VariantSession, machine_of
+from harness.run.testrun import LOG_LIMIT, Settings
+from harness.verdicts import files, policy, splat, verdict
 
 POLICY = ROOT / "policy"
 #: How long the machines of one series may run, in seconds, and what QEMU may take.

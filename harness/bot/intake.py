@@ -9,7 +9,7 @@ from typing import BinaryIO
 from harness import proc
 from harness.bot.mail import MOST_BYTES, MOST_MAILS, split
 from harness.errors import UsageError
-from harness.git import ENVIRONMENT, command
+from harness.trees.git import ENVIRONMENT, command
 
 _ENDINGS = (".patch", ".eml", ".mbox", ".mbx", ".diff", ".txt")
 _GIT_TIMEOUT = 120.0

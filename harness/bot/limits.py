@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from harness import files
+from harness.verdicts import files
 
 GIB = 1 << 30
 

@@ -16,8 +16,8 @@ from email.utils import formataddr, getaddresses
 from functools import cached_property
 from typing import BinaryIO
 
-from harness import files
 from harness.errors import UsageError
+from harness.verdicts import files
 
 #: Of one input, in bytes; of one mail in it, in bytes; and how many mails.
 MOST_BYTES, MOST_OF_ONE, MOST_MAILS = 32 << 20, 8 << 20, 1000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from harness import accel, build, files, packages, report, vm
+from harness import packages, report
 from harness.bot import intake, letter, mail, sandbox, threads, workshop
 from harness.bot.answer import Answer, worst
 from harness.bot.disk import Disk, mounted
@@ -21,8 +21,11 @@ from harness.bot.sandbox import Sandbox
 from harness.bot.steps import Steps
 from harness.bot.threads import Series
 from harness.errors import KrsiError, UsageError
+from harness.kernel import build
+from harness.machine import accel, vm
 from harness.model import ROOT, VARIANTS
 from harness.progress import say
+from harness.verdicts import files
 
 #: The variant that a series is laid on, by what --on says.
 PLACES = {"base": VARIANTS["upstream"], "krsi": VARIANTS["krsi"]}

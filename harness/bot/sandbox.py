@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import files, proc
+from harness import proc
 from harness.bot import watch
 from harness.bot.disk import Disk
 from harness.bot.limits import Limited, Limits, of_output
 from harness.errors import BuildError, InfraError
 from harness.packages import search_path
+from harness.verdicts import files
 
 #: Users whom no machine gives to anybody for long: those of systemd's DynamicUser=.
 _FIRST_USER, _USERS = 61184, 4000

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from harness import build, complaints, vm
 from harness.bot import manners
 from harness.bot.answer import Answer, Check, name_of, settle
 from harness.bot.guest import Guest
@@ -14,6 +13,8 @@ from harness.bot.mail import Mail
 from harness.bot.manners import Touched
 from harness.bot.workshop import Found, Workshop
 from harness.errors import BuildError, InfraError
+from harness.kernel import build, complaints
+from harness.machine import vm
 from harness.model import Status
 from harness.progress import say
 

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness import build, complaints, git, kconfig, kmake, packages, proc, tree
+from harness import packages, proc
 from harness.bot.limits import Limited, Limits
 from harness.bot.mail import Mail
 from harness.bot.manners import Touched, listed
 from harness.bot.sandbox import Bind, Outcome, Sandbox
 from harness.errors import BuildError, InfraError, UsageError
-from harness.git import Repo
+from harness.kernel import build, complaints, kconfig, kmake
 from harness.model import BuildPaths, Variant
 from harness.progress import watching
+from harness.trees import git, tree
+from harness.trees.git import Repo
 
 #: The deadlines of each phase, in seconds, and with them the other limits.
 SEED = Limits(seconds=900)

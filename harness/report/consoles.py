@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import files, splat
 from harness.report.results import Results
+from harness.verdicts import files, splat
 
 _LIMIT = 4 << 20
 _LINES = 80

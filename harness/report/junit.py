@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from harness.model import Status
 from harness.report.results import Kernel, Result, Results
 from harness.report.text import bounded, one_line
-from harness.splat import Splat
+from harness.verdicts.splat import Splat
 
 #: The most that a case may say, and all cases together, in characters: GitLab reads no more than
 #: 30 MB, and Jenkins keeps all of it in memory.

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness import elf
 from harness.errors import KrsiError
-from harness.splat import Frame, Splat, frame_of
+from harness.kernel import elf
+from harness.verdicts.splat import Frame, Splat, frame_of
 
 
 def annotate(found: Splat, places: Mapping[Frame, str]) -> Splat:

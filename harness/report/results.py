@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness import failure
 from harness.model import Life, Status
-from harness.parity import Column
-from harness.selftests import Item
-from harness.splat import Splat
-from harness.verdict import FINE, WORST_FIRST, Verdict
+from harness.run.parity import Column
+from harness.run.selftests import Item
+from harness.verdicts import failure
+from harness.verdicts.splat import Splat
+from harness.verdicts.verdict import FINE, WORST_FIRST, Verdict
 
 SCHEMA = 2
 _PLAIN = (1, SCHEMA)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from harness.errors import UsageError
 from harness.report.results import Shard
 from harness.report.text import plural
-from harness.selftests import Item
+from harness.run.selftests import Item
 
 _WORD = re.compile(r"(\d+)/(\d+)")
 Items = Mapping[str, Sequence[Item]]

@@ -5,13 +5,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness import series
 from harness.errors import UsageError
 from harness.model import ROOT, VARIANTS
 from harness.report import consoles, figures, junit, kcidb, results, tap
 from harness.report.compare import Comparison
 from harness.report.folder import write, write_text
 from harness.report.results import Results
+from harness.trees import series
 
 NAME = "results.json"
 #: What `leave` makes.

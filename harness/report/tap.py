@@ -6,10 +6,10 @@ any test is one that is not ok.
 
 from collections.abc import Iterator, Sequence
 
-from harness.ktap import INDENT
 from harness.model import Status
 from harness.report.results import Result, Results
 from harness.report.text import clean, one_line
+from harness.verdicts.ktap import INDENT
 
 _DIRECTIVES = {Status.SKIP: "SKIP", Status.XFAIL: "XFAIL", Status.HANG: "TIMEOUT"}
 #: Parsers expect a name to end where a directive begins.

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import export, series, source, tree
 from harness.errors import UsageError
-from harness.git import Repo
 from harness.model import ROOT
 from harness.submit import cover, maintainers
 from harness.submit.message import Message, Person, Recipients, Stamp, mbox, thread
+from harness.trees import export, series, source, tree
+from harness.trees.git import Repo
 
 SETTINGS = "policy/submit.toml"
 #: The file in a submission's folder that says what it was made from.

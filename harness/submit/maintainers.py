@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import kmake, packages, proc
-from harness.git import Repo
+from harness import packages, proc
+from harness.kernel import kmake
 from harness.submit.message import Person, Recipients
+from harness.trees.git import Repo
 
 SCRIPT = "scripts/get_maintainer.pl"
 _LINE = re.compile(r"^(?P<who>.*?\S)(?: \((?P<role>[^:]*?)(?::.*)?\))$")

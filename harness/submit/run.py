@@ -15,8 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import build, check, export, packages, prefixes, series, tree
+from harness import packages
+from harness.checks import check, prefixes
 from harness.errors import UsageError
+from harness.kernel import build
 from harness.progress import say
 from harness.submit import cover, links, review, tools
 from harness.submit.compose import (
@@ -30,6 +32,7 @@ from harness.submit.compose import (
     read_settings,
 )
 from harness.submit.review import Check
+from harness.trees import export, series, tree
 
 #: The file in a submission's folder that says that it was sent.
 SENT = "sent"

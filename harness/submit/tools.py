@@ -10,10 +10,11 @@ from email.utils import getaddresses
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import proc, series
+from harness import proc
 from harness.errors import KrsiError, UsageError
-from harness.git import Repo
 from harness.submit.message import Message, Person
+from harness.trees import series
+from harness.trees.git import Repo
 
 #: Each mail goes as it lies: what it says of its thread and its recipients is right already, and
 #: nobody is added whom a patch only mentions.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.model import Status
-from harness.selftests import Selftest
+from harness.run.selftests import Selftest
 
 HERE = Path(__file__).resolve().parent
 WHOLE = ""

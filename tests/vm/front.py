@@ -15,12 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import cases
-from harness import model, runtests, suites, testrun, upstream_client, vm
+from harness import model
 from harness.errors import KrsiError
+from harness.machine import vm
 from harness.model import ROOT, BuildPaths
-from harness.session import Program, VariantSession
-from harness.testrun import TestRun
-from harness.verdict import Evidence
+from harness.run import runtests, suites, testrun, upstream_client
+from harness.run.session import Program, VariantSession
+from harness.run.testrun import TestRun
+from harness.verdicts.verdict import Evidence
 
 KERNEL = "krsi"
 # The machine's serial port takes 200 kB a second.
@@ -51,7 +53,7 @@ class Broken(suites.Own):
 
 
 def record(folder: Path, run: TestRun, evidence: Evidence) -> None:
-    """Keep what a run has left, as `harness.verdict` gets to see it."""
+    """Keep what a run has left, as `harness.verdicts.verdict` gets to see it."""
     place = folder / f"{run.test.name}-{len(list(folder.glob(run.test.name + '-*'))) + 1}"
     place.mkdir(parents=True)
     (place / "console.log").write_text(evidence.log, "utf-8")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import real
-from harness import proc, selftests
+from harness import proc
 from harness.model import ROOT, Status
-from harness.verdict import FINE
+from harness.run import selftests
+from harness.verdicts.verdict import FINE
 from real import Run
 
 pytestmark = pytest.mark.vm

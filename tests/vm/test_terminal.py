@@ -10,7 +10,8 @@ import pexpect
 import pytest
 
 import real
-from harness import proc, standing
+from harness import proc
+from harness.machine import standing
 from harness.model import ROOT
 from real import Run
 

@@ -1,0 +1,1 @@
+"""From a working tree to a kernel that boots, and the tools beside it."""

@@ -1,0 +1,1 @@
+"""Virtual machines: who executes them, how they boot, how one talks to them."""

@@ -1,0 +1,1 @@
+"""How long builds, boots and runs take."""

@@ -1,0 +1,1 @@
+"""./run_tests.py: which tests run where, and the run itself."""

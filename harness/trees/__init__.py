@@ -1,0 +1,1 @@
+"""From Debian's source and kernel-patches/ to working trees, and back to patches."""

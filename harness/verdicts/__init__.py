@@ -1,0 +1,1 @@
+"""From what a machine has left to verdicts; pure, but for `files`."""
