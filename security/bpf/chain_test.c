@@ -141,11 +141,12 @@ static void high_bits(struct kunit *test)
 
 	add_numbered(test, 1, 1ULL << 32);
 	add_sleepable(test, 2, 1ULL << 63);
-	add_numbered(test, 3, (5ULL << 32) | (u32)-EROFS);
-	add_numbered(test, 4, 0);
+	add_numbered(test, 3, 1ULL << 32);
+	add_numbered(test, 4, (5ULL << 32) | (u32)-EROFS);
+	add_numbered(test, 5, 0);
 	chain = build(test);
 	KUNIT_EXPECT_EQ(test, run(chain), -EROFS);
-	KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3);
+	KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3, 4);
 	retire(test, chain);
 }
 
@@ -160,6 +161,10 @@ static void void_hooks_run_all(struct kunit *test)
 	add_sleepable(test, 2, -EPERM);
 	add_numbered(test, 3, -EPERM);
 	chain = build(test);
+	run(chain);
+	KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3);
+
+	bpf_lsm_chain_measure(chain, true);
 	run(chain);
 	KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3);
 	retire(test, chain);
@@ -209,6 +214,10 @@ static void sees_own_cookie(struct kunit *test)
 	chain = build(test);
 	KUNIT_EXPECT_EQ(test, run(chain), 0);
 	kunit_prog_expect_log(test, &ct->log, cookies, ARRAY_SIZE(cookies));
+
+	bpf_lsm_chain_measure(chain, true);
+	KUNIT_EXPECT_EQ(test, run(chain), 0);
+	kunit_prog_expect_log(test, &ct->log, cookies, ARRAY_SIZE(cookies));
 	retire(test, chain);
 }
 
@@ -235,6 +244,7 @@ static void leaves_no_trace(struct kunit *test)
 {
 	int preempt = preempt_count(), migration = current->migration_disabled;
 	int trace = current->trc_reader_nesting;
+	struct chain_test *ct = test->priv;
 	struct bpf_lsm_chain *chain;
 
 	add_numbered(test, 1, 0);
@@ -242,7 +252,12 @@ static void leaves_no_trace(struct kunit *test)
 	add_numbered(test, 3, -EPERM);
 	add_sleepable(test, 4, 0);
 	chain = build(test);
-	run(chain);
+	KUNIT_EXPECT_EQ(test, run(chain),
+			IS_ENABLED(CONFIG_BPF_LSM_ENFORCE) ? -EPERM : 0);
+	if (IS_ENABLED(CONFIG_BPF_LSM_ENFORCE))
+		KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3);
+	else
+		KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3, 4);
 	KUNIT_EXPECT_EQ(test, preempt_count(), preempt);
 	KUNIT_EXPECT_EQ(test, current->migration_disabled, migration);
 	KUNIT_EXPECT_EQ(test, current->trc_reader_nesting, trace);
@@ -378,8 +393,8 @@ static void outlives_whoever_is_inside(struct kunit *test, bool sleepable)
 	wait_for_completion(&entered);
 
 	bpf_lsm_chain_put(chain);
-	/* Enough for a chain that waits for the wrong kind of readers. */
-	for (i = 0; i < 3 && sleepable; i++) {
+	/* Enough for a chain that waits five times for the wrong kind of readers. */
+	for (i = 0; i < 10 && sleepable; i++) {
 		synchronize_rcu_tasks();
 		synchronize_rcu();
 	}
@@ -416,7 +431,7 @@ static void goes_with_last_reference(struct kunit *test)
 	bpf_lsm_chain_put(chain);
 	synchronize_rcu_tasks();
 	msleep(20);
-	KUNIT_EXPECT_EQ(test, atomic64_read(&prog->aux->refcnt), 2LL);
+	KUNIT_ASSERT_EQ(test, atomic64_read(&prog->aux->refcnt), 2LL);
 	KUNIT_EXPECT_EQ(test, run(chain), 0);
 	retire(test, chain);
 }

@@ -301,6 +301,7 @@ static void detaches_without_memory(struct kunit *test)
 
 	one = attach(test, 1, -EROFS);
 	two = attach(test, 2, -EPERM);
+	changes(test);
 
 	kunit_activate_static_stub(test, bpf_lsm_chain_build, no_memory);
 	bpf_lsm_hook_detach(HOOK, one);
@@ -319,6 +320,9 @@ static void detaches_without_memory(struct kunit *test)
 	bpf_lsm_hook_detach(HOOK, two);
 	kunit_deactivate_static_stub(test, bpf_lsm_chain_build);
 	expect_verdict(test, 0);
+
+	/* Two detaches, and the chain of the retry. */
+	KUNIT_EXPECT_EQ(test, changes(test), 3ULL);
 }
 
 static struct kunit_case hook_test_cases[] = {
