@@ -121,6 +121,7 @@ OTHER = Shard(2, 3, {"krsi": ("lsm_z",)})
     [
         ([], "nothing to merge"),
         ([part(1), part(1)], "the same shard twice: shard 1/3 in r1 and shard 1/3 in r2"),
+        ([runs.run(), runs.run(options=("quiet",))], "added different words"),
         ([part(1), part(2, count=2)], "not parts of the same whole"),
         ([part(1), runs.run(runs.item("lsm_z"))], "not parts of the same whole"),
         (

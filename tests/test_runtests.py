@@ -37,6 +37,10 @@ def test_everything() -> None:
             "tcg",
             "--cpus",
             "4",
+            "--append",
+            "lsm=yama  a",
+            "--append",
+            "b",
             "lsm_x",
             "lsm_y/z",
         ]
@@ -45,6 +49,7 @@ def test_everything() -> None:
     assert read.names == ("lsm_x", "lsm_y/z")
     assert (read.expression, read.stop_early, read.accel) == ("a and b", True, "tcg")
     assert read.cpus == 4
+    assert read.append == ("lsm=yama", "a", "b")
 
 
 @pytest.mark.parametrize(
@@ -173,14 +178,16 @@ def test_the_last_run_is_looked_for_where_reports_go(
 
 def test_how_to_run_an_item_again() -> None:
     argv = ["--kernel", "krsi,audit", "--cpus", "4", "--timeout", "90", "--accel", "tcg", "-j", "2"]
+    argv += ["--append", "a=1 b"]
     environment = {"LSM_TEST_SEED": "7", "LSM_TEST_X": "a b"}
     said = options.rerun(options.parse(argv), environment, "audit", "lsm_x/a[b]")
     assert said == (
         "LSM_TEST_SEED=7 LSM_TEST_X='a b' ./run_tests.py --kernel audit --accel tcg --cpus 4 "
-        "--timeout 90 'lsm_x/a[b]'"
+        "--append 'a=1 b' --timeout 90 'lsm_x/a[b]'"
     )
     again = options.parse(shlex.split(said)[3:])
     assert (again.variants, again.cpus, again.timeout) == (("audit",), 4, 90)
+    assert again.append == ("a=1", "b")
     plain = options.rerun(options.parse([]), {}, "krsi", "lsm_x")
     assert plain == "./run_tests.py --kernel krsi lsm_x"
 

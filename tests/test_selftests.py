@@ -59,6 +59,13 @@ def test_those_that_boot_alike_are_neighbours(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_test_wants_on_the_command_line_comes_last(tmp_path: Path) -> None:
+    (tmp_path / "lsm_a.c").write_text("")
+    (tmp_path / "lsm_b.c").write_text('#define KERNEL_OPTIONS "lsm=bpf"\n')
+    found = selftests.booted_with(selftests.discover(tmp_path), ("lsm=yama", "x"))
+    assert [test.options for test in found] == [("lsm=yama", "x"), ("lsm=yama", "x", "lsm=bpf")]
+
+
 def test_an_empty_suite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="make patches"):
         selftests.discover(tmp_path)

@@ -1,6 +1,7 @@
 """The virtual machine: its command line, and its end in all cases, with a stand-in for vng."""
 
 import os
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -107,7 +108,21 @@ def test_a_bare_machine_has_nothing_of_ours(tmp_path: Path) -> None:
 def test_shell_argv() -> None:
     argv = vm.shell_argv(Path("/v/vng"), machine(Path("/r")), Path("/r/my sh"))
     assert argv[-2:] == ["--shell='/r/my sh'", "--qemu-opts=-accel tcg,thread=single"]
-    assert not any(word.startswith("--exec") for word in argv)
+    assert not any(word.startswith(("--exec", "--append")) for word in argv)
+
+
+def test_whatever_runs_in_a_machine_it_boots_with_its_options(tmp_path: Path) -> None:
+    asked = machine(Path("/r"), options=("lsm=yama", 'dyndbg="file', 'x"'))
+    vng = Path("/v/vng")
+    for argv in (
+        vm.shell_argv(vng, asked, tmp_path),
+        vm.batch_argv(vng, asked),
+        vm.command_argv(vng, asked, tmp_path, tmp_path),
+        vm.script_argv(vng, asked, Marker.new()),
+    ):
+        given = next(word for word in argv if word.startswith("--append="))
+        # vng splits it as a shell does.
+        assert shlex.split(given.removeprefix("--append="))[-3:] == [*asked.options]
 
 
 def test_the_shell_has_our_programs_on_path() -> None:

@@ -51,6 +51,7 @@ def _machine(options: Options, variant: str, folder: Path) -> Machine:
         accel=answer.accel,
         cpus=options.cpus,
         setup=program.setup,
+        options=options.append,
         memory=VARIANTS[variant].memory,
     )
 

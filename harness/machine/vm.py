@@ -144,10 +144,15 @@ def script_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
     return [
         str(vng),
         *_common(machine),
-        f"--append={' '.join((*KERNEL_OPTIONS, *_debugged(machine), *machine.options))}",
+        *_append(*KERNEL_OPTIONS, *_debugged(machine), *machine.options),
         f"--exec={_prepare(machine)}; {_porter(machine)}{said}; exec bash --norc --noprofile",
         *_qemu_options(machine, f"-set chardev.console.path={shlex.quote(str(machine.console))}"),
     ]
+
+
+def _append(*options: str) -> list[str]:
+    """What vng adds to the kernel's command line; it splits this as a shell does."""
+    return [f"--append={shlex.join(options)}"] if options else []
 
 
 def _debugged(machine: Machine) -> tuple[str, ...]:
@@ -169,14 +174,24 @@ def bare_argv(vng: Path, machine: Machine, ready: Marker) -> list[str]:
 
 def shell_argv(vng: Path, machine: Machine, shell: Path) -> list[str]:
     """The command line of a machine with a person in front of it. Pure."""
-    shell_option = f"--shell={shlex.quote(str(shell))}"
-    return [str(vng), *_common(machine), shell_option, *_qemu_options(machine)]
+    return [
+        str(vng),
+        *_common(machine),
+        *_append(*machine.options),
+        f"--shell={shlex.quote(str(shell))}",
+        *_qemu_options(machine),
+    ]
 
 
 def batch_argv(vng: Path, machine: Machine) -> list[str]:
     """The command line of a machine whose shell reads commands from standard input. Pure."""
-    script = f"--exec={_prepare(machine)}; exec bash"
-    return [str(vng), *_common(machine), script, *_qemu_options(machine)]
+    return [
+        str(vng),
+        *_common(machine),
+        *_append(*machine.options),
+        f"--exec={_prepare(machine)}; exec bash",
+        *_qemu_options(machine),
+    ]
 
 
 def command_argv(vng: Path, machine: Machine, script: Path, status: Path) -> list[str]:
@@ -188,6 +203,7 @@ def command_argv(vng: Path, machine: Machine, script: Path, status: Path) -> lis
     return [
         str(vng),
         *_common(machine),
+        *_append(*machine.options),
         f"--exec={_prepare(machine)}; {words}",
         *_qemu_options(machine),
     ]

@@ -82,6 +82,7 @@ def _facts(found: Results, kernel: Kernel) -> list[tuple[str, str]]:
         ("series", str(kernel.series.get("hash", ""))),
         ("accelerator", found.accelerator),
         ("cpus", str(found.cpus)),
+        ("options", " ".join(found.options)),
     ]
 
 

@@ -164,6 +164,7 @@ def _environment(results: Results) -> dict[str, Any]:
         "misc": {
             "accelerator": results.accelerator,
             "cpus": results.cpus,
+            "options": list(results.options),
             "host": results.host,
         },
     }

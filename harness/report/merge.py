@@ -138,6 +138,8 @@ def _check(parts: Sequence[Part]) -> None:
             raise UsageError(
                 f"{part} is of the suite {part.results.suite}, {first} of {first.results.suite}"
             )
+        if part.results.options != first.results.options:
+            raise UsageError(f"{part} and {first} added different words to the command line")
         if _count(part) != _count(first):
             raise UsageError(f"{part} and {first} are not parts of the same whole")
     numbers = [part.results.shard.number for part in parts if part.results.shard]

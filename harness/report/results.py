@@ -168,6 +168,7 @@ class Results:
         exit_code: its exit status.
         accelerator: who executed the guests, and why.
         cpus: of each machine.
+        options: what the user added to the command line of each kernel.
         host: the release of the host's kernel.
         kernels: in the order in which they were tested.
         items: kernel by kernel, round by round, in the order in which they ended.
@@ -187,6 +188,7 @@ class Results:
     items: tuple[Result, ...]
     subtests: tuple[Subtest, ...] = ()
     shard: Shard | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def rounds(self) -> int:
@@ -230,6 +232,7 @@ def collect(
     seconds: float,
     exit_code: int,
     shard: Shard | None = None,
+    options: tuple[str, ...] = (),
 ) -> Results:
     """The results of a run from what its sessions tell."""
     return Results(
@@ -255,6 +258,7 @@ def collect(
             if "/" in name
         ),
         shard=shard,
+        options=options,
     )
 
 
@@ -305,6 +309,7 @@ def to_plain(results: Results) -> dict[str, Any]:
         "environment": {
             "accelerator": results.accelerator,
             "cpus": results.cpus,
+            "options": list(results.options),
             "host": results.host,
             "variants": {kernel.variant: _kernel_to_plain(kernel) for kernel in results.kernels},
         },
@@ -385,6 +390,7 @@ def from_plain(content: Mapping[str, Any]) -> Results:
             for each in content.get("subtests", ())
         ),
         shard=_shard_from_plain(content.get("shard")),
+        options=tuple(environment.get("options", ())),
     )
 
 

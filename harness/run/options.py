@@ -31,6 +31,7 @@ examples:
   ./run_tests.py --gdb lsm_attach/pin_keeps     the machine waits for gdb before its first
                                                 instruction
   ./run_tests.py --cmd 'bpftool lsm'            any command; its exit status is ours
+  ./run_tests.py --append lsm=yama '*/not_in_lsm_list'   boot without our module
 
 The suite `upstream` is what the kernel itself has for LSM programs, from the unpatched tree: what
 passes on the kernel `upstream` has to pass on the others, too; policy/parity.txt lists what may
@@ -60,6 +61,7 @@ class Options:
         jobs: how many machines at once.
         timeout: for one C test, in seconds; None leaves it to the kernel's patience.
         cpus: of a machine.
+        append: to the kernel's command line, before what a test itself wants there.
         repeat: how many rounds.
         command: what to run in the machine instead of tests; "" for nothing.
     """
@@ -74,6 +76,7 @@ class Options:
     accel: str
     timeout: float | None
     cpus: int = vm.DEFAULT_CPUS
+    append: tuple[str, ...] = ()
     repeat: int = 1
     until_fail: bool = False
     jobs: int = 1
@@ -144,6 +147,14 @@ def _add_machine(made: argparse.ArgumentParser) -> None:
         type=int,
         default=vm.DEFAULT_CPUS,
         help=f"how many CPUs a machine has (default: {vm.DEFAULT_CPUS})",
+    )
+    machine.add_argument(
+        "--append",
+        metavar="OPTIONS",
+        action="append",
+        default=[],
+        help="more for the kernel's command line, as in --append 'lsm=landlock,yama'; what a test "
+        "itself wants there comes after it, and wins",
     )
     machine.add_argument(
         "--timeout", metavar="SECONDS", type=float, help="for one C test (default: 120)"
@@ -224,6 +235,7 @@ def parse(argv: Sequence[str]) -> Options:
         accel=args.accel,
         timeout=args.timeout,
         cpus=args.cpus,
+        append=tuple(" ".join(args.append).split()),
         repeat=repeat,
         until_fail=args.until_fail,
         jobs=args.jobs,
@@ -295,6 +307,7 @@ def rerun(options: Options, environment: Mapping[str, str], variant: str, name: 
     words += ["--kernel", variant]
     words += ["--accel", options.accel] if options.accel != "auto" else []
     words += ["--cpus", str(options.cpus)] if options.cpus != vm.DEFAULT_CPUS else []
+    words += ["--append", " ".join(options.append)] if options.append else []
     words += ["--timeout", f"{options.timeout:g}"] if options.timeout is not None else []
     settings = [f"{key}={shlex.quote(value)}" for key, value in sorted(environment.items())]
     return " ".join([*settings, shlex.join([*words, name])])

@@ -84,6 +84,7 @@ def main(argv: Sequence[str]) -> int:
     if status is not None:
         return status
     suite = suites.SUITES[options.suite]()
+    suite.tests = selftests.booted_with(suite.tests, options.append)
     items = _items(options, suite)
     shard = None
     if options.wishes.shard is not None:
@@ -226,6 +227,7 @@ def test(
         outcomes=suite.outcomes(),
         accel=plan.accelerator,
         cpus=options.cpus,
+        options=options.append,
         started=started,
         seconds=time.monotonic() - begin,
         exit_code=code,

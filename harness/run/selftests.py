@@ -8,7 +8,7 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -84,6 +84,11 @@ def discover(folder: Path = SOURCES) -> tuple[Selftest, ...]:
     if not found:
         raise UsageError(f"no C selftest (lsm_*.c) lies in {folder}: run 'make patches'")
     return tuple(found)
+
+
+def booted_with(tests: Iterable[Selftest], options: Sequence[str]) -> tuple[Selftest, ...]:
+    """The tests, in machines that have `options`, too, on the kernel's command line."""
+    return tuple(replace(test, options=(*options, *test.options)) for test in tests)
 
 
 def choose(tests: Sequence[Selftest], wanted: Iterable[str]) -> tuple[Item, ...]:
