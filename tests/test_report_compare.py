@@ -74,6 +74,42 @@ def test_kernels_that_did_not_run_are_not_missed() -> None:
     assert not against(old, runs.run(runs.item("lsm_x"))).groups
 
 
+def splats(*titles: str, status: str = "splat", variant: str = "krsi") -> Results:
+    """A run of one test whose rounds have each one splat, by its title."""
+    return runs.run(
+        *(
+            runs.item(
+                "lsm_x",
+                status,
+                variant,
+                round=number,
+                message=f"warning: {title}",
+                splats=(replace(runs.SPLAT, title=title, lines=(title,)),),
+            )
+            for number, title in enumerate(titles, 1)
+        )
+    )
+
+
+def test_another_splat_is_a_new_failure() -> None:
+    before = splats("WARNING: CPU: 1 at a.c", "WARNING: CPU: 1 at b.c")
+    same = against(before, splats("WARNING: CPU: 0 at b.c"))
+    assert (list(same.groups), same.failed) == (["still failing"], False)
+    other = against(before, splats("WARNING: CPU: 1 at c.c"))
+    assert other.groups == {
+        "new failure": ("lsm_x[krsi]: splat → splat: another one: warning: WARNING: CPU: 1 at c.c",)
+    }
+    assert other.failed
+    # Neither what is less severe nor what comes in a later round only hides it.
+    assert against(splats("a", status="crash"), splats("b")).failed
+    assert against(splats("a"), splats("a", "b")).failed
+
+
+def test_a_baseline_that_knows_no_fingerprints_is_compared_by_status() -> None:
+    before = runs.run(runs.item("lsm_x", "splat", message="then"))
+    assert list(against(before, splats("a")).groups) == ["still failing"]
+
+
 def test_flaky_is_what_differs_between_rounds() -> None:
     flaky = runs.run(runs.item("lsm_x"), runs.item("lsm_x", "fail", round=2))
     found = against(runs.run(runs.item("lsm_x")), flaky)

@@ -13,6 +13,7 @@ from harness.bench.record import Record
 from harness.model import Status
 from harness.report.results import Result, Results, severity
 from harness.report.text import one_line, plural
+from harness.verdicts import failure
 
 #: A test is slower if it takes that many times as long, and so many seconds longer.
 SLOWER = 2.0
@@ -49,7 +50,8 @@ class Comparison:
 
     Attributes:
         baseline: what this run is compared with.
-        new: fails, and did not or not as badly; MISS is always new: it shows nothing.
+        new: fails, and did not, not as badly, or by another crash or splat; MISS is always new: it
+            shows nothing.
         still: fails as it did.
         fixed: failed, and does not any more.
         flaky: did not always fare alike in this run.
@@ -118,11 +120,16 @@ def compare(
     variants = {kernel.variant for kernel in new.kernels}
     then = {key: item for key, item in old.worst().items() if key[0] in variants}
     now = new.worst()
+    others = _others(old, new)
     both = [(then[key], item) for key, item in now.items() if key in then]
     return Comparison(
         baseline=baseline,
-        new=tuple(_new(then, now)),
-        still=tuple(_changed(was, is_) for was, is_ in both if _as_before(was, is_)),
+        new=tuple(_new(then, now, others)),
+        still=tuple(
+            _changed(was, is_)
+            for was, is_ in both
+            if _as_before(was, is_) and (is_.variant, is_.name) not in others
+        ),
         fixed=tuple(
             _changed(was, is_)
             for was, is_ in both
@@ -162,15 +169,36 @@ def _changed(was: Result, now: Result) -> Difference:
 
 
 def _new(
-    then: Mapping[tuple[str, str], Result], now: Mapping[tuple[str, str], Result]
+    then: Mapping[tuple[str, str], Result],
+    now: Mapping[tuple[str, str], Result],
+    others: frozenset[tuple[str, str]],
 ) -> Iterator[Difference]:
-    """What fails and did not, or not as badly."""
+    """What fails and did not, not as badly, or is among the `others`."""
     for key, item in now.items():
         was = then.get(key)
-        if item.fine or (was is not None and _as_before(was, item)):
+        as_before = was is not None and _as_before(was, item)
+        if item.fine or (as_before and key not in others):
             continue
         said = "not there" if was is None else was.status.value
-        yield Difference(*key, said, item.status.value, one_line(item.message))
+        why = f"another one: {item.message}" if as_before else item.message
+        yield Difference(*key, said, item.status.value, one_line(why))
+
+
+def _others(old: Results, new: Results) -> frozenset[tuple[str, str]]:
+    """What crashes or splats as it did not in any round of the older run, but in another way."""
+    known, seen = _crashes(old), _crashes(new)
+    return frozenset(key for key, found in seen.items() if known.get(key) and found - known[key])
+
+
+def _crashes(results: Results) -> dict[tuple[str, str], set[str]]:
+    """By kernel and name the fingerprints of an item's crashes and splats, all rounds together."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for item in results.items:
+        splats = (failure.fingerprint(failure.signature(each)) for each in item.splats)
+        found.setdefault((item.variant, item.name), set()).update(
+            filter(None, (item.fingerprint, *splats))
+        )
+    return found
 
 
 def _as_before(was: Result, now: Result) -> bool:
