@@ -1,6 +1,7 @@
 """Patch by patch: which prefixes are checked, what of, and that nothing is checked twice."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,29 @@ def test_a_series_that_was_edited(
     project.commit("lsm: One more", {"security/security.c": "line ten\n"})
     assert run(project)
     assert [number for number, _, _ in booted] == [1, 2, 3, 4]
+
+
+def test_what_was_seen_of_the_series_as_it_is(
+    project: Project, machine: Machine, booted: list[tuple[int, bool, tuple[str, ...]]]
+) -> None:
+    machine()
+    asked = prefixes.Request(build=project.build)
+    assert prefixes.seen(asked, "0123") == ()
+    assert run(project, "2")
+    assert len(booted) == 1
+    repo = project.repo
+    state = tree.load(repo)
+    assert state is not None
+    tree.save(repo, replace(state, series="0123", applied=repo.head))
+    found = prefixes.seen(asked, "0123")
+    assert [(each.number, result is not None) for each, result in found] == [
+        (1, False),
+        (2, True),
+        (3, False),
+    ]
+    assert prefixes.seen(asked, "4567") == ()
+    project.commit("lsm: One more", {"security/security.c": "line ten\n"})
+    assert prefixes.seen(asked, "0123") == ()
 
 
 def test_a_new_warning_fails_its_prefix_until_it_is_mended(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness import report
-from harness.checks import proof
+from harness.checks import prefixes, proof
+from harness.checks.prefixes import Prefix
 from harness.checks.proof import Plan, Row, Run, Suite
 from harness.errors import UsageError
 from harness.model import Status
@@ -75,6 +76,28 @@ def test_runs_of_another_series_or_of_an_edited_one_prove_nothing() -> None:
     assert other == []
     assert proof.runs_of(results("another"), HASH) == ([], ["debug"])
     assert proof.runs_of(results(edited=True), HASH) == ([], ["debug"])
+
+
+def test_the_page_says_of_each_prefix_what_was_seen() -> None:
+    one, two, three = (
+        Prefix(number, "c0ffee", subject, (path,), "x")
+        for number, subject, path in (
+            (1, "bpf: Add it", "security/bpf/link.c"),
+            (2, "libbpf: Know it", "tools/lib/bpf/libbpf.c"),
+            (3, "selftests/bpf: Test it", "tools/testing/selftests/bpf/prog_tests/lsm_a.c"),
+        )
+    )
+    seen = [
+        (one, prefixes.Result(1, one.subject, "c0ffee")),
+        (two, None),
+        (three, prefixes.Result(3, three.subject, "c0ffee", faults=["no\nboot"], tests=7)),
+    ]
+    page = proof.page(Plan((), ()), [run()], HASH, seen)
+    assert "1 of 3 prefixes are well." in page
+    assert "| 1 | bpf: Add it | built | none yet | well |" in page
+    assert "| 2 | libbpf: Know it |  |  | not checked |" in page
+    assert "| 3 | selftests/bpf: Test it | as before | 7 | FAILED: no boot |" in page
+    assert "**Not run.**" in proof.page(Plan((), ()), [run()], HASH)
 
 
 def test_a_test_is_not_counted_beside_its_subtests_unless_it_failed() -> None:

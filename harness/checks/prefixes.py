@@ -296,6 +296,16 @@ def run(request: Request) -> bool:
     return not failed
 
 
+def seen(request: Request, digest: str) -> tuple[tuple[Prefix, Result | None], ...]:
+    """What was seen of each prefix; nothing if build/tree is not the series with this hash."""
+    repo = Repo(request.build / "tree")
+    state = tree.load(repo) if request.results.is_file() else None
+    if state is None or state.series != digest or state.applied != repo.head:
+        return ()
+    checker = Checker(request, tree.Trees(state, repo, repo, developed=False), None)
+    return tuple((each, checker.seen(each)) for each in checker.prefixes)
+
+
 def _failures(failed: Sequence[str]) -> str:
     return f"; FAILED: {', '.join(failed)}" if failed else ""
 
@@ -349,9 +359,13 @@ class Checker:
             prefix.contents, kconfig.render(self._wanted), *self._toolchain.values()
         )
 
+    def seen(self, prefix: Prefix) -> Result | None:
+        """What was seen of it; None if it was not checked."""
+        return self._results.get(self.key(prefix))
+
     def well(self, prefix: Prefix) -> bool:
         """Whether it was checked and found well."""
-        result = self._results.get(self.key(prefix))
+        result = self.seen(prefix)
         return result is not None and not result.faults
 
     def plan(self) -> Plan:

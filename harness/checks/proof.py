@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import report
+from harness.checks import prefixes
+from harness.checks.prefixes import Prefix
 from harness.errors import INTERRUPTED, UsageError
 from harness.kernel import kconfig
 from harness.model import ROOT, Status
 from harness.progress import say
 from harness.report import Result, Results
+from harness.report.text import one_line
 from harness.trees import series
 from harness.verdicts.splat import Splat
 
@@ -45,7 +48,12 @@ _LEGEND = """\
 A test that counts no rounds of its own is one round in each run. Failures are tests that failed,
 crashed, hung or left no result; splats are what the kernel complained of while a test ran; leaks
 are what kmemleak found."""
-_MADE = "Made by `make proof` from the results of test runs, and from docs/proof.toml."
+_PATCHWISE = """\
+Each prefix of the series for itself, as `make series-check` builds it: the kernel links without a
+warning, W=1 says nothing about the files of the last patch that it does not say of the base, the
+machine boots without a splat, with our module there if the prefix has one, and the selftests that
+it brings pass."""
+_MADE = "Made by `make proof` from the results of runs, and from docs/proof.toml."
 
 
 @dataclass(frozen=True)
@@ -171,7 +179,8 @@ def write(files: Sequence[Path] | None) -> None:
             say(f"{path}: {', '.join(other)} not counted: another series, or one being edited")
     if not runs:
         raise UsageError("no results.json is of the series as it is: run ./run_tests.py first")
-    PAGE.write_text(page(plan, runs, digest), "utf-8")
+    patchwise = prefixes.seen(prefixes.Request(), digest)
+    PAGE.write_text(page(plan, runs, digest, patchwise), "utf-8")
     say(f"{PAGE.relative_to(ROOT)}: {len(runs)} runs")
 
 
@@ -232,7 +241,11 @@ def checkers(kernel: str) -> str:
     return ", ".join(name for option, name in _CHECKERS.items() if options.get(option) == "y")
 
 
-def page(plan: Plan, runs: Sequence[Run], digest: str) -> str:
+Patchwise = Sequence[tuple[Prefix, prefixes.Result | None]]
+"""Each prefix of the series, and what was seen of it."""
+
+
+def page(plan: Plan, runs: Sequence[Run], digest: str, patchwise: Patchwise = ()) -> str:
     """The content of docs/PROOF.md."""
     kernels = list(dict.fromkeys(run.kernel for run in runs))
     parts = [
@@ -243,6 +256,10 @@ def page(plan: Plan, runs: Sequence[Run], digest: str) -> str:
         _table(_SUITE_HEAD, _suite_lines(plan, runs)),
         "## Kernels",
         _table(_KERNEL_HEAD, [_kernel_line(kernel, runs) for kernel in kernels]),
+        "## Patch by patch",
+        _PATCHWISE,
+        _count(patchwise),
+        *([_table(_PREFIX_HEAD, list(map(_prefix_line, patchwise)))] if patchwise else []),
         "## What each suite would catch",
         _table(("suite", "what", "tests"), [_what(suite) for suite in plan.suites]),
         "## What was skipped, or may fail",
@@ -269,6 +286,7 @@ _KERNEL_HEAD = (
     *("kernel", "runs", "passed", "skipped", "failures", "splats in tests", "and between them"),
     *("leaks", "checkers"),
 )
+_PREFIX_HEAD = ("patch", "subject", "kernel", "verdicts of selftests", "outcome")
 
 
 def _suite_lines(plan: Plan, runs: Sequence[Run]) -> list[Sequence[str]]:
@@ -295,6 +313,22 @@ def _kernel_line(kernel: str, runs: Sequence[Run]) -> Sequence[str]:
     figures = (len(mine), total.passed, total.skipped, total.failures, total.splats)
     between = str(len(kinds) - kinds.count(_LEAK))
     return (kernel, *map(_thousands, figures), between, leaks, checkers(kernel) or "none")
+
+
+def _count(patchwise: Patchwise) -> str:
+    """How many prefixes were seen to be well, in a sentence."""
+    well = sum(result is not None and not result.faults for _, result in patchwise)
+    return f"{well} of {len(patchwise)} prefixes are well." if patchwise else "**Not run.**"
+
+
+def _prefix_line(seen: tuple[Prefix, prefixes.Result | None]) -> Sequence[str]:
+    prefix, result = seen
+    about = (str(prefix.number), prefix.subject)
+    if result is None:
+        return (*about, "", "", "not checked")
+    kernel = "built" if prefix.kernel else "as before"
+    outcome = f"FAILED: {one_line(result.faults[0])}" if result.faults else "well"
+    return (*about, kernel, str(result.tests or "none yet"), outcome)
 
 
 def _what(suite: Suite) -> Sequence[str]:
