@@ -9,7 +9,7 @@ import pytest
 from fakes import REMOVAL, Project, fake_tool
 from harness import packages
 from harness.checks import prefixes
-from harness.checks.prefixes import Prefix
+from harness.checks.prefix import Prefix, Work, lsm_faults
 from harness.errors import BuildError, UsageError
 from harness.kernel import build, elf
 from harness.trees import tree
@@ -84,13 +84,13 @@ def test_how_many_fit(minutes: float, spent: list[float], *, fresh: bool, count:
 
 
 def test_what_a_list_of_lsms_says() -> None:
-    assert prefixes.lsm_faults("capability,landlock,bpf\n", present=True) == ()
-    assert prefixes.lsm_faults("capability,landlock", present=False) == ()
-    assert prefixes.lsm_faults("capability,bpfilter", present=True) == (
+    assert lsm_faults("capability,landlock,bpf\n", present=True) == ()
+    assert lsm_faults("capability,landlock", present=False) == ()
+    assert lsm_faults("capability,bpfilter", present=True) == (
         "the LSM bpf is missing: capability,bpfilter",
     )
-    assert prefixes.lsm_faults("bpf", present=False) == ("the LSM bpf is there: bpf",)
-    assert prefixes.lsm_faults(" \n", present=False) == ("the kernel does not list its LSMs",)
+    assert lsm_faults("bpf", present=False) == ("the LSM bpf is there: bpf",)
+    assert lsm_faults(" \n", present=False) == ("the kernel does not list its LSMs",)
 
 
 #: A make that configures and links; it counts its calls and says what it is told to.
@@ -162,11 +162,11 @@ def booted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool, tuple[str, 
     """What was booted: the number, whether the LSM has to be there, and which tests there are."""
     seen: list[tuple[int, bool, tuple[str, ...]]] = []
 
-    def boot(one: prefixes._One, wanted: dict[str, str]) -> Iterable[str]:
+    def boot(one: Work, wanted: dict[str, str]) -> Iterable[str]:
         seen.append((one.prefix.number, "CONFIG_BPF_LSM" in wanted, one.tests))
         return ()
 
-    monkeypatch.setattr(prefixes._One, "boot", boot)
+    monkeypatch.setattr(Work, "boot", boot)
     return seen
 
 
@@ -277,15 +277,15 @@ def test_a_patch_that_does_not_build_does_not_stop_the_others(
 ) -> None:
     machine()
 
-    def boot(one: prefixes._One, wanted: dict[str, str]) -> Iterable[str]:
+    def boot(one: Work, wanted: dict[str, str]) -> Iterable[str]:
         del wanted
         if one.prefix.number == 2:
             raise BuildError("broken")
         return ()
 
-    monkeypatch.setattr(prefixes._One, "boot", boot)
+    monkeypatch.setattr(Work, "boot", boot)
     assert not run(project)
-    monkeypatch.setattr(prefixes._One, "boot", lambda *_: ())
+    monkeypatch.setattr(Work, "boot", lambda *_: ())
     assert run(project)
 
 

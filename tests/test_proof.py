@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from harness import report
-from harness.checks import prefixes, proof
-from harness.checks.prefixes import Prefix
+from harness.checks import prefix, proof
 from harness.checks.proof import Plan, Row, Run, Suite
 from harness.errors import UsageError
 from harness.model import Status
@@ -80,7 +79,7 @@ def test_runs_of_another_series_or_of_an_edited_one_prove_nothing() -> None:
 
 def test_the_page_says_of_each_prefix_what_was_seen() -> None:
     one, two, three = (
-        Prefix(number, "c0ffee", subject, (path,), "x")
+        prefix.Prefix(number, "c0ffee", subject, (path,), "x")
         for number, subject, path in (
             (1, "bpf: Add it", "security/bpf/link.c"),
             (2, "libbpf: Know it", "tools/lib/bpf/libbpf.c"),
@@ -88,9 +87,9 @@ def test_the_page_says_of_each_prefix_what_was_seen() -> None:
         )
     )
     seen = [
-        (one, prefixes.Result(1, one.subject, "c0ffee")),
+        (one, prefix.Result(1, one.subject, "c0ffee")),
         (two, None),
-        (three, prefixes.Result(3, three.subject, "c0ffee", faults=["no\nboot"], tests=7)),
+        (three, prefix.Result(3, three.subject, "c0ffee", faults=["no\nboot"], tests=7)),
     ]
     page = proof.page(Plan((), ()), [run()], HASH, seen)
     assert "1 of 3 prefixes are well." in page

@@ -13,6 +13,7 @@ import pytest
 from fakes import DEVELOPER, FILES, Project, fake_tool, git, write_tree
 from harness import cli, packages, proc
 from harness.checks import prefixes
+from harness.checks.prefix import Result
 from harness.errors import UsageError
 from harness.kernel import build
 from harness.submit import run as submit
@@ -85,7 +86,7 @@ def export_and_test(project: Project) -> None:
     trees = tree.Trees(state, project.repo, project.repo, developed=False)
     checker = prefixes.Checker(request, trees, None)
     seen = {
-        checker.key(each): prefixes.Result(each.number, each.subject, each.commit)
+        checker.key(each): Result(each.number, each.subject, each.commit)
         for each in checker.prefixes
     }
     prefixes._save(request.results, seen)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from harness import report
 from harness.checks import prefixes
-from harness.checks.prefixes import Prefix
+from harness.checks.prefix import Prefix
+from harness.checks.prefix import Result as Seen
 from harness.errors import INTERRUPTED, UsageError
 from harness.kernel import kconfig
 from harness.model import ROOT, Status
@@ -241,7 +242,7 @@ def checkers(kernel: str) -> str:
     return ", ".join(name for option, name in _CHECKERS.items() if options.get(option) == "y")
 
 
-Patchwise = Sequence[tuple[Prefix, prefixes.Result | None]]
+Patchwise = Sequence[tuple[Prefix, Seen | None]]
 """Each prefix of the series, and what was seen of it."""
 
 
@@ -321,8 +322,8 @@ def _count(patchwise: Patchwise) -> str:
     return f"{well} of {len(patchwise)} prefixes are well." if patchwise else "**Not run.**"
 
 
-def _prefix_line(seen: tuple[Prefix, prefixes.Result | None]) -> Sequence[str]:
-    prefix, result = seen
+def _prefix_line(found: tuple[Prefix, Seen | None]) -> Sequence[str]:
+    prefix, result = found
     about = (str(prefix.number), prefix.subject)
     if result is None:
         return (*about, "", "", "not checked")

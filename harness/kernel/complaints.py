@@ -1,6 +1,6 @@
 """What compilers and checkers say, and what of it is not said about the base.
 
-Shared by the build matrix (matrix.py), the check of each prefix of the series (prefixes.py) and
+Shared by the build matrix (matrix.py), the check of each prefix of the series (prefix.py) and
 the static checks (static.py), which decide what is compiled and with what.
 """
 
