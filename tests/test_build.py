@@ -124,6 +124,23 @@ def test_an_edited_kernel_file_builds_the_kernel_only(
     assert manifest["series"]["edited"] is True
 
 
+def test_the_manifest_heeds_another_message_for_which_nothing_is_built(
+    project: Project, machine: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = machine()
+    project.prepare()
+    project.commit("lsm: Say more", {"security/security.c": "more\n"})
+    before = json.loads(run(project, "krsi").manifest.read_text(encoding="utf-8"))
+    project.repo.run("commit", "--quiet", "--amend", "-m", "lsm: Say a lot", env=DEVELOPER)
+    calls.unlink()
+    capsys.readouterr()
+    after = json.loads(run(project, "krsi").manifest.read_text(encoding="utf-8"))
+    assert "krsi: nothing has changed" in capsys.readouterr().out
+    assert not calls.exists()
+    assert after["series"]["head"] == project.repo.head != before["series"]["head"]
+    assert after["seconds"] == before["seconds"]
+
+
 def test_an_edited_selftest_builds_the_selftests_only(
     project: Project, machine: Callable[..., Path]
 ) -> None:

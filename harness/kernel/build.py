@@ -116,8 +116,8 @@ def kernel(request: Request) -> BuildPaths:
         job = Job(request, paths, trees, toolchain())
         _run_phases(job)
         seconds = time.monotonic() - started
+        _write_manifest(job, seconds)
         if job.times:
-            _write_manifest(job, seconds)
             say(f"{request.variant.name}: built in {seconds:.0f} s")
         else:
             say(f"{request.variant.name}: nothing has changed ({seconds:.1f} s)")
@@ -354,8 +354,15 @@ def run_make(
 
 
 def _write_manifest(job: Job, seconds: float) -> None:
+    """Say what was built from what, and keep for each phase how long it took when it last ran.
+
+    Where nothing was built, the same sources may still have got another name: by a commit, by
+    `make patches`, or by a patch of which only the message has changed.
+    """
     state = job.trees.state
-    old = kmake.load(job.paths.manifest).get("seconds")
+    known = kmake.load(job.paths.manifest)
+    old = known.get("seconds")
+    took = {**_rounded(job.times), "total": round(seconds, 1)} if job.times else {}
     config = job.paths.kernel / ".config"
     manifest = {
         "variant": job.request.variant.name,
@@ -369,13 +376,10 @@ def _write_manifest(job: Job, seconds: float) -> None:
         },
         "configuration": fingerprint.of_files(job.paths.root, [config]),
         "toolchain": dict(job.toolchain),
-        "seconds": {
-            **(old if isinstance(old, dict) else {}),
-            **_rounded(job.times),
-            "total": round(seconds, 1),
-        },
+        "seconds": {**(old if isinstance(old, dict) else {}), **took},
     }
-    kmake.replace(job.paths.manifest, (json.dumps(manifest, indent=2) + "\n").encode())
+    if manifest != known:
+        kmake.replace(job.paths.manifest, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
 def _rounded(times: Mapping[str, float]) -> dict[str, float]:
