@@ -139,6 +139,14 @@ def test_a_suite_that_did_not_run_says_so() -> None:
     assert "| deny | debug | 2 | 1 | 1 | 0 | 0 | 0 | 0 |" in text
 
 
+def test_what_one_run_skips_and_another_passes_is_no_longer_named() -> None:
+    skip = item("lsm_deny/file", "skip", message="not here")
+    here, elsewhere = run(skip), run(replace(skip, variant="krsi"), kernel="krsi")
+    page = proof.page(Plan((DENY,), ()), [here, elsewhere, run(item("lsm_deny/file"))], HASH)
+    assert "| krsi | lsm_deny/file | not here |" in page
+    assert "| debug | lsm_deny/file |" not in page
+
+
 def test_one_that_was_skipped_did_not_run_either() -> None:
     runs = [run(item("lsm_deny/file", "skip", message="no | here"))]
     text = proof.page(Plan((DENY,), ()), runs, HASH)

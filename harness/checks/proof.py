@@ -337,12 +337,13 @@ def _what(suite: Suite) -> Sequence[str]:
 
 
 def _skips(runs: Sequence[Run]) -> list[Sequence[str]]:
-    """Each skip once, with its reason."""
+    """Each skip once, with its reason, unless another run of the kernel has passed the test."""
+    items = [(run.kernel, item) for run in runs for item in run.items]
+    passed = {(kernel, item.name) for kernel, item in items if item.status is Status.PASS}
     skipped = {
-        (run.kernel, item.name, item.message)
-        for run in runs
-        for item in run.items
-        if item.status in _LEFT_OUT
+        (kernel, item.name, item.message)
+        for kernel, item in items
+        if item.status in _LEFT_OUT and (kernel, item.name) not in passed
     }
     return [*sorted(skipped)]
 
