@@ -116,3 +116,8 @@ def test_everything_is_said() -> None:
         "again:       ./run_tests.py --kernel krsi lsm_x/a",
     ]
     assert failure.explain(Verdict(Status.FAIL, "why")) == "why"
+
+
+def test_half_a_character_has_a_fingerprint() -> None:
+    """JSON can bring one, and a report is made from JSON."""
+    assert failure.fingerprint("a\ud800") != failure.fingerprint("a\ud801")

@@ -37,7 +37,7 @@ def signature(found: Splat) -> str:
 
 def fingerprint(said: str) -> str:
     """A signature as a short word, to be compared and searched for."""
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    return hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def of_verdict(reached: Verdict) -> str:
