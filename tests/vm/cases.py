@@ -52,7 +52,7 @@ CASES = {
     # What the test before left behind is charged to whoever runs when it strikes, or to nobody.
     "innocent": Case({"ok": (PASS, MISS, CRASH), WHOLE: (PASS, CRASH)}),
     "noroot": Case({"never": MISS, WHOLE: MISS}, "did not boot", ("rootfstype=none",)),
-    "rootwait": Case({"never": MISS, WHOLE: MISS}, "did not boot", ("root=/dev/none rootwait",)),
+    "rootwait": Case({"never": MISS, WHOLE: MISS}, "did not boot", ("root=/dev/none", "rootwait")),
     "bystander": Case({"ok": PASS, WHOLE: PASS}),
 }
 HANGING = ("hang", "hardhang")
