@@ -92,11 +92,9 @@ class Work:
     """One prefix under way.
 
     Attributes:
-        root: where prefixes are built; logs and reports go there.
         base: where the base alone lies, made when it is first asked for.
     """
 
-    root: Path
     job: build.Job
     prefix: Prefix
     result: Result
@@ -112,7 +110,7 @@ class Work:
         return kmake.fresh(self._log(phase))
 
     def _log(self, phase: str) -> Path:
-        return self.root / "log" / f"{self.prefix.number:04}-{phase}.log"
+        return self.job.request.build / "log" / f"{self.prefix.number:04}-{phase}.log"
 
     def kernel(self, wanted: kconfig.Config) -> Sequence[str]:
         """Build the kernel; returns what compilers and linkers warn of."""
@@ -176,7 +174,7 @@ class Work:
     def boot(self, wanted: kconfig.Config) -> Sequence[str]:
         """Boot, and run the selftests, or see that it is up; returns what went wrong."""
         answer = accel.choose("auto", self.job.paths.bzimage)
-        folder = self.root / "reports" / f"{self.prefix.number:04}"
+        folder = self.job.request.build / "reports" / f"{self.prefix.number:04}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         settings = Settings(

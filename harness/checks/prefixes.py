@@ -322,7 +322,7 @@ class Checker:
         """
         result = Result(prefix.number, prefix.subject, prefix.commit)
         self._results.pop(self.key(prefix), None)
-        one = Work(self.request.root, self._job(prefix), prefix, result, self._base_sources)
+        one = Work(self._job(prefix), prefix, result, self._base_sources)
         wanted, dropped = split(self._wanted, options(self._trees.tree, prefix.commit), self._whole)
         result.dropped += dropped
         phases: tuple[tuple[str, Callable[[], Iterable[str]]], ...] = (
