@@ -53,6 +53,12 @@ def test_a_guest_is_set_up_before_it_is_ready(tmp_path: Path) -> None:
     assert "; sh '/a b/guest.sh' || exit 1; printf" in script
 
 
+def test_a_steady_clock_counts_instructions() -> None:
+    for accel, given in (("tcg", True), ("kvm", False)):
+        argv = vm.batch_argv(Path("/v/vng"), machine(Path("/r"), steady=True, accel=accel))
+        assert ("-icount shift=0,sleep=on" in argv[-1]) is given
+
+
 def test_a_guest_that_cannot_be_set_up_does_not_boot(tmp_path: Path) -> None:
     broken = machine(tmp_path, setup=("sh", "-c", "echo no loop device; exit 3"))
     with (

@@ -11,6 +11,7 @@ from harness.machine.vm import Machine
 from harness.model import ROOT, VARIANTS, BuildPaths
 from harness.run import suites
 from harness.run.options import Options
+from harness.run.session import machine_of
 
 _FOLDERS = ROOT / "build/shell"
 _VM_DIED = 255
@@ -42,17 +43,15 @@ def _machine(options: Options, variant: str, folder: Path) -> Machine:
     program = suites.SUITES[options.suite]().programs([variant])[variant]
     answer = accel.choose(options.accel, paths.bzimage)
     print(f"accelerator: {answer}", file=sys.stderr, flush=True)
-    return Machine(
-        name=f"krsi-{variant}",
-        bzimage=paths.bzimage,
+    return machine_of(
+        VARIANTS[variant],
+        paths.bzimage,
+        program,
         share=folder,
-        bin=program.bin,
         console=folder / "console.log",
         accel=answer.accel,
         cpus=options.cpus,
-        setup=program.setup,
         options=options.append,
-        memory=VARIANTS[variant].memory,
     )
 
 

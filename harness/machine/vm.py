@@ -66,6 +66,8 @@ class Machine:
         memory: in QEMU's notation.
         cpus: how many.
         setup: a command that prepares the guest, run once; without success there is no machine.
+        steady: an emulated CPU's clock goes on with each instruction (one a nanosecond), and not
+            with the host's time, of which it gets only a part while the host is busy.
         options: for the kernel's command line, besides `KERNEL_OPTIONS`.
         door: a socket at which a root shell waits for a person; None for none.
         debugger: a socket at which the machine waits for gdb before its first instruction.
@@ -80,6 +82,7 @@ class Machine:
     memory: str
     cpus: int = DEFAULT_CPUS
     setup: tuple[str, ...] = ()
+    steady: bool = False
     options: tuple[str, ...] = ()
     door: Path | None = None
     debugger: Path | None = None
@@ -101,19 +104,26 @@ def _common(machine: Machine) -> list[str]:
 
 
 def _qemu_options(machine: Machine, *more: str) -> list[str]:
-    """What goes to QEMU itself; nothing may follow it on vng's command line.
-
-    With a thread for each CPU, emulation loses races that real CPUs do not lose: a breakpoint
-    that the kernel puts into code while it patches it is met after its handler is gone, and
-    every static call and static key is patched that way. One thread runs them in turn.
-    """
-    words = [*(["-accel tcg,thread=single"] if machine.accel == "tcg" else []), *more]
+    """What goes to QEMU itself; nothing may follow it on vng's command line."""
+    words = [*_emulation(machine), *more]
     if machine.door is not None:
         words += ["-device virtio-serial-pci,id=door", _socket("door", machine.door)]
         words.append("-device virtconsole,chardev=door,bus=door.0")
     if machine.debugger is not None:
         words += ["-S", _socket("gdb", machine.debugger), "-gdb chardev:gdb"]
     return [f"--qemu-opts={' '.join(words)}"] if words else []
+
+
+def _emulation(machine: Machine) -> list[str]:
+    """How QEMU emulates the CPUs, if it does.
+
+    With a thread for each CPU, emulation loses races that real CPUs do not lose: a breakpoint
+    that the kernel puts into code while it patches it is met after its handler is gone, and
+    every static call and static key is patched that way. One thread runs them in turn.
+    """
+    if machine.accel != "tcg":
+        return []
+    return ["-accel tcg,thread=single", *(["-icount shift=0,sleep=on"] if machine.steady else [])]
 
 
 def _socket(name: str, path: Path) -> str:

@@ -41,11 +41,13 @@ class Program:
         command: takes the names of tests and leaves a report.
         bin: first on PATH.
         setup: see `Machine`.
+        steady: see `Machine`.
     """
 
     command: tuple[str, ...]
     bin: Path
     setup: tuple[str, ...] = ()
+    steady: bool = False
 
 
 def machine_of(
@@ -71,6 +73,7 @@ def machine_of(
         accel=accel,
         cpus=cpus,
         setup=program.setup,
+        steady=program.steady,
         options=options,
         memory=kernel.memory,
         door=door,
