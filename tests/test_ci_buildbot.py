@@ -339,6 +339,21 @@ def test_a_line_that_begins_with_from_ends_no_mail() -> None:
     assert series.mbox.count(b"\n>From us\n") == 2
 
 
+def test_no_mail_breaks_the_master(tmp_path: Path) -> None:
+    nested = "\n".join(
+        f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}" for n in range(3000)
+    )
+    mails = {
+        "many": "Subject: [PATCH 1/2000000000] x\nMessage-ID: <m@example.org>\n\nx\n",
+        "nested": f"Subject: [PATCH] x\nMessage-ID: <n@example.org>\n{nested}\n",
+        "long": f"Subject: [PATCH {'PATCH ' * 1_000_000}\nMessage-ID: <l@example.org>\n\nx\n",
+    }
+    write_tree(tmp_path / "new", mails)
+    found, others = maildir.look(tmp_path / "new", Maildir(str(tmp_path)), time.time())
+    assert [(each.root, each.complete) for each in found] == [("<m@example.org>", True)]
+    assert {path.name for path in others} == {"nested", "long"}
+
+
 def test_a_mail_says_no_more_than_it_has_to() -> None:
     report = "From: bot\nSubject: Re: the\n series\n\nAll is well.\n"
     assert mails.subject(report, "the series", "series 1", "success") == "Re: the series"

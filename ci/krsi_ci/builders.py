@@ -28,6 +28,9 @@ _MBOX = "build/series.mbox"
 _ANSWER = "build/answer"
 _MERGED = "build/merged"
 
+#: How long a command may take to end when it is asked to, in seconds.
+_GRACE = 120
+
 #: A worker builds or boots one thing at a time; waiting for others does not count.
 _machine = util.WorkerLock("machine", maxCount=1)
 
@@ -201,6 +204,8 @@ def _command(settings: Settings, name: str, *words: str, halt: bool = False) -> 
         locks=[_machine.access("exclusive")],
         maxTime=settings.tests.hours * 3600,
         timeout=None,
+        # What runs ends its machines, and reports what was done.
+        sigtermTime=_GRACE,
         logEnviron=False,
         decodeRC=_STATUS,
         haltOnFailure=halt,

@@ -9,9 +9,10 @@ from email.header import decode_header, make_header
 from email.message import Message
 
 _NUMBERS = re.compile(r"^\s*\[[^\]]*\bPATCH\b[^\]]*\]", re.IGNORECASE)
-_OF = re.compile(r"\b(\d+)/(\d+)\s*\]")
+_OF = re.compile(r"\b(\d{1,4})/(\d{1,4})\s*\]")
 _ID = re.compile(r"<[^<>\s]+>")
 _FROM = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n"
+_WIDEST = 4096
 _QUOTED = re.compile(rb"^(>*From )", re.MULTILINE)
 
 
@@ -79,12 +80,12 @@ def read(key: str, data: bytes) -> Patch | None:
         mail = message_from_bytes(data)
         subject = _header(mail, "Subject")
         found = _NUMBERS.match(subject)
-        msg_ids = _ID.findall(str(mail.get("Message-ID", "")))
+        msg_ids = _ID.findall(_header(mail, "Message-ID"))
         if found is None or not msg_ids:
             return None
         place = _OF.search(found[0])
         number, count = (int(place[1]), int(place[2])) if place else (1, 1)
-        parents = _ID.findall(f"{mail.get('References', '')} {mail.get('In-Reply-To', '')}")
+        parents = _ID.findall(f"{_header(mail, 'References')} {_header(mail, 'In-Reply-To')}")
         return Patch(
             key,
             msg_ids[0],
@@ -95,7 +96,8 @@ def read(key: str, data: bytes) -> Patch | None:
             count,
             data,
         )
-    except (MessageError, LookupError, ValueError):
+    except (MessageError, RecursionError, LookupError, ValueError, AttributeError, TypeError):
+        # What the library's parser runs into is no reason for us to fail.
         return None
 
 
@@ -113,4 +115,5 @@ def sort(patches: Iterable[Patch]) -> tuple[Series, ...]:
 
 
 def _header(mail: Message, name: str) -> str:
-    return " ".join(str(make_header(decode_header(str(mail.get(name, ""))))).split())
+    value = str(mail.get(name, ""))[:_WIDEST]
+    return " ".join(str(make_header(decode_header(value))).split())
