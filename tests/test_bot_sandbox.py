@@ -251,3 +251,4 @@ def test_what_a_command_says_of_its_walls_is_heard() -> None:
     )
     assert {each.what for each in limits.of_output(said)} == {"processes", "network"}
     assert limits.of_output("error: expected ';'") == ()
+    assert limits.of_output("fork: " * 500_000) == (), "in no time"

@@ -33,6 +33,13 @@ def test_scan_finds_literals_and_no_comments() -> None:
     assert selftests.scan(source) == ("close", "pin")
 
 
+@pytest.mark.parametrize("begun", ["/* ", '\\"'])
+def test_what_never_ends_is_gone_through_once(begun: str) -> None:
+    """Hours, if each place could be the beginning."""
+    source = 'test__start_subtest("one");\n' + begun * 1_000_000
+    assert selftests.scan(source) == ("one",)
+
+
 def test_discover_reads_names_and_order(tmp_path: Path) -> None:
     (tmp_path / "lsm_b.c").write_text('test__start_subtest("two");test__start_subtest("one");')
     (tmp_path / "lsm_a.c").write_text("void test_lsm_a(void) {}")

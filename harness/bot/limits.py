@@ -12,7 +12,10 @@ _SAID = (
     ("network", re.compile(r"Network is unreachable|name resolution|Could not resolve host")),
     ("files outside", re.compile(r"Read-only file system|[Pp]ermission denied")),
     ("disk", re.compile(r"No space left on device|File too large|File size limit exceeded")),
-    ("processes", re.compile(r"Cannot fork|fork: .*(?:retry|unavailable)|vfork: Resource")),
+    (
+        "processes",
+        re.compile(r"Cannot fork|fork: [^\n]{0,200}(?:retry|unavailable)|vfork: Resource"),
+    ),
     ("memory", re.compile(r"Cannot allocate memory|virtual memory exhausted|[Oo]ut of memory")),
     ("processor time", re.compile(r"CPU time limit exceeded|Cpu time limit exceeded")),
 )

@@ -24,6 +24,10 @@ MOST_BYTES, MOST_OF_ONE, MOST_MAILS = 32 << 20, 8 << 20, 1000
 #: How many people are answered.
 _MOST_PEOPLE = 100
 _WIDEST = 4096
+#: How long a line that separates mails can be, in bytes.
+_LONGEST_FROM = 500
+#: The library compares each line with the boundaries of all parts that it is in.
+_MOST_PARTS = 50
 
 _FROM_LINE = re.compile(rb"From \S+ .*\d\d:\d\d:\d\d.* \d{4}\b")
 _ID = re.compile(r"<[^<>\s]{1,250}>")
@@ -160,7 +164,7 @@ def split(
         total += len(line)
         if total > most_bytes:
             raise UsageError(f"the input has more than {most_bytes} bytes: no series is as large.")
-        starts = blank and _FROM_LINE.match(line) is not None
+        starts = blank and _FROM_LINE.match(line[:_LONGEST_FROM]) is not None
         mbox = mbox or (starts and not any(map(bytes.strip, lines)))
         if starts and mbox:
             if any(map(bytes.strip, lines)):
@@ -181,6 +185,8 @@ def split(
 
 def parse(raw: bytes, place: int = 1) -> Mail | None:
     """Decode a mail; None when it is beyond that."""
+    if raw.lower().count(b"multipart/") > _MOST_PARTS:
+        return None
     try:
         message = message_from_bytes(raw)
         return Mail(

@@ -16,7 +16,8 @@ from harness.model import ROOT
 
 SOURCES = ROOT / "selftests/prog_tests"
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
+# What has no end ends with the text, or with its line: a text is gone through only once.
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|//[^\n]*|\"(?:\\.|[^\"\\\n])*(?:\"|(?=\n)|\Z)", re.DOTALL)
 _OPTIONS = re.compile(r"^#define KERNEL_OPTIONS \"([^\"\n]*)\"$", re.MULTILINE)
 _SUBTEST = re.compile(r"\btest__start_subtest\s*\(\s*\"((?:\\.|[^\"\\])*)\"\s*\)")
 
