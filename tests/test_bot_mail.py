@@ -280,11 +280,25 @@ def test_standard_input_is_read() -> None:
     assert len(list(intake.of_source("-", stream))) == 2
 
 
-def test_deep_nesting_is_no_patch() -> None:
+@pytest.mark.parametrize("depth", [100, 3000])
+def test_deep_nesting_is_no_patch(depth: int) -> None:
     parts = b"".join(
-        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(3000)
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(depth)
     )
-    assert mail.parse(b"Subject: [PATCH] x\n" + parts) is None
+    assert mail.parse(b"Subject: [PATCH] x\n" + parts + b"x\n" * 1_000_000) is None
+
+
+def test_a_line_that_is_nearly_the_start_of_a_mail_takes_no_time() -> None:
+    """Hours, if what is repeated in it were tried in all ways."""
+    line = b"From x " + b"00:00:00" * 500_000 + b"\n"
+    assert list(mail.split(io.BytesIO(line))) == [line]
+
+
+def test_a_folder_has_no_more_mails_than_an_mbox(tmp_path: Path) -> None:
+    for number in range(3):
+        save(tmp_path / f"{number}.mbox", mbox(*[b"Subject: x\n\nx\n"] * 400))
+    with pytest.raises(UsageError, match="more than 1000 mails"):
+        list(intake.of_source(str(tmp_path)))
 
 
 WORDS = st.sampled_from(

@@ -1,6 +1,8 @@
 """./run_tests.py --mbox: from the command line to reports and an exit status."""
 
+import errno
 import json
+import os
 from email import message_from_string
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,29 @@ def test_our_own_failure_is_not_the_series_fault(
 
 
 @needs_sandbox
+def test_what_the_machine_refuses_is_answered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(errno.E2BIG, "Argument list too long", "bwrap")
+
+    monkeypatch.setattr(NoMachines, "run", fail)
+    code, out = run(bench, mbox(*thread(1)))
+    assert code == 4
+    assert load(out)["error"] == "bwrap: Argument list too long."
+    assert load(out)["exit_code"] == 4
+
+
+def test_a_root_that_may_mount_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = proc.Result(("unshare",), 1, "", "", 0.1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.delenv(main._INSIDE, raising=False)
+    monkeypatch.setattr(proc, "run", lambda *_, **__: failed)
+    with pytest.raises(InfraError, match="allow namespaces"):
+        main.main(["--mbox", "x"])
+
+
+@needs_sandbox
 def test_an_interruption_leaves_what_was_found(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +166,10 @@ def test_a_series_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--mbox takes a file"):
         main.parse(["--series", str(tmp_path / "x")])
     assert main.parse(["--series", str(tmp_path), "--on", "krsi"]).on == "krsi"
+
+
+def test_the_folder_for_reports_does_not_depend_on_where_we_are_later() -> None:
+    assert main.parse(["--mbox", "-", "--output", "out"]).output == Path.cwd() / "out"
 
 
 def test_run_tests_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,16 @@ def test_style_and_sign_off_do_not_keep_it_from_being_built(bench: Bench) -> Non
     assert answer.exit_code == 1
 
 
+def test_the_author_is_whom_git_commits_for(bench: Bench) -> None:
+    bench.commit("kernel: More", {"kernel/one.c": ONE + MORE})
+    cover, first = bench.mails()
+    head, body = first.split(b"\n\n", 1)
+    inside = b"Date: Mon, 30 Nov 2026 12:00:00 +0000\nFrom: Eve <eve@example.org>\n\n"
+    answer = bench.answer([cover, head + b"\n\n" + inside + body])
+    assert failed(answer) == ["sign-off 1"]
+    assert "Eve" in answer.check("sign-off", 1).details[0]
+
+
 def test_checkpatch_is_the_bases_own(bench: Bench) -> None:
     bench.commit("scripts: Be content", {"scripts/checkpatch.pl": "exit 0;\n"})
     bench.commit(
@@ -311,3 +321,6 @@ def test_who_signs_for_somebody_else_is_seen() -> None:
     assert inside is not None
     assert "eve@example.org" in manners.sign_off_faults(other)[0]
     assert manners.sign_off_faults(inside) == ()
+    nobody = parse(letter("[PATCH] x", sender="nobody", body=f"{SIGNED}{DIFF}"))
+    assert nobody is not None
+    assert "has not signed it off" in manners.sign_off_faults(nobody)[0]

@@ -29,7 +29,7 @@ def of_source(source: str, stdin: BinaryIO | None = None) -> Iterator[bytes]:
         yield from split(stdin or sys.stdin.buffer)
         return
     path = Path(source)
-    left = MOST_BYTES
+    left, count = MOST_BYTES, 0
     for file in _files(path):
         size = _size(file)
         if size > left:
@@ -37,7 +37,11 @@ def of_source(source: str, stdin: BinaryIO | None = None) -> Iterator[bytes]:
         left -= size
         try:
             with file.open("rb") as stream:
-                yield from split(stream)
+                for mail in split(stream):
+                    count += 1
+                    if count > MOST_MAILS:
+                        raise UsageError(f"{path}: more than {MOST_MAILS} mails.")
+                    yield mail
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}.") from error
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from harness import packages, report
+from harness import packages, proc, report
 from harness.bot import intake, letter, mail, sandbox, threads, workshop
 from harness.bot.answer import Answer, worst
 from harness.bot.disk import Disk, mounted
@@ -105,7 +105,7 @@ def parse(argv: Sequence[str]) -> Request:
         source=args.mbox or args.series or "",
         git=args.git or "",
         on=args.on,
-        output=args.output,
+        output=args.output.resolve() if args.output is not None else None,
         accel=args.accel,
     )
 
@@ -115,9 +115,13 @@ def main(argv: Sequence[str]) -> int:
     request = parse(argv)
     if os.geteuid() == 0 and _INSIDE not in os.environ:
         # The disk is mounted for us alone, and gone with us.
-        words = ("unshare", "--mount", "--propagation", "private", "--", sys.executable)
+        words = ("unshare", "--mount", "--propagation", "private", "--")
+        tried = proc.run((*words, "true"), timeout=30, check=None)
+        if not tried.ok:
+            raise sandbox.refused("a disk", tried.why)
         sys.stdout.flush()
-        os.execvpe("unshare", [*words, *sys.orig_argv[1:]], {**os.environ, _INSIDE: "1"})  # noqa: S606 - no shell is meant
+        command = [*words, sys.executable, *sys.orig_argv[1:]]
+        os.execvpe("unshare", command, {**os.environ, _INSIDE: "1"})  # noqa: S606 - no shell is meant
     return run(request)
 
 
@@ -166,6 +170,8 @@ def _one(request: Request, series: Series, base: workshop.Base, place: Path) -> 
                 _keep_logs(disk, place / "logs")
     except KrsiError as error:
         answer.error = str(error)
+    except OSError as error:
+        answer.error = f"{error.filename or place}: {error.strerror}."
     except KeyboardInterrupt:
         answer.error = "it was interrupted."
         raise

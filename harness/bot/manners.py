@@ -92,11 +92,12 @@ def path_faults(entries: Iterable[Touched], known: Collection[str] = ()) -> tupl
     return tuple(dict.fromkeys(faults))
 
 
-def sign_off_faults(mail: Mail) -> tuple[str, ...]:
-    """What is wrong with who signed a patch off."""
+def sign_off_faults(mail: Mail, author: str = "") -> tuple[str, ...]:
+    """What is wrong with who signed a patch off; `author` is whom git takes for its author."""
     if not mail.signed:
         return ("there is no Signed-off-by",)
-    author = parseaddr(mail.author)[1].casefold()
-    if author and author not in {parseaddr(name)[1].casefold() for name in mail.signed}:
-        return (f"its author, {mail.author}, has not signed it off",)
+    author = author or mail.author
+    address = parseaddr(author)[1].casefold()
+    if not address or address not in {parseaddr(name)[1].casefold() for name in mail.signed}:
+        return (f"its author, {author}, has not signed it off",)
     return ()

@@ -74,6 +74,7 @@ class Outcome:
         ok: it ended well, and within its limits.
         why: how it ended, if it did not.
         output: what it printed, cut in the middle where it is too much.
+        cut: it was.
         limited: the limits that it met.
         seconds: how long it took.
         peak: the most that it took at a time.
@@ -87,6 +88,7 @@ class Outcome:
     seconds: float
     peak: watch.Load = field(default=watch.Load(0, 0))
     log: Path | None = None
+    cut: bool = False
 
 
 def require() -> None:
@@ -105,10 +107,15 @@ def require() -> None:
     tried = argv(["true"], uid=_FIRST_USER, limits=Limits(seconds=10), binds=(), environment={})
     done = proc.run(tried, env={"PATH": search_path()}, timeout=30, check=None)
     if not done.ok:
-        raise InfraError(
-            f"bubblewrap cannot make a sandbox here ({done.why}): in a container, allow namespaces "
-            "(--privileged, or --cap-add SYS_ADMIN with seccomp and AppArmor unconfined)."
-        )
+        raise refused("a sandbox", done.why)
+
+
+def refused(what: str, why: str) -> InfraError:
+    """The error of somebody who is root and may not make `what` is made here."""
+    return InfraError(
+        f"{what} cannot be made here ({why}): in a container, allow namespaces "
+        "(--privileged, or --cap-add SYS_ADMIN with seccomp and AppArmor unconfined)."
+    )
 
 
 def argv(
@@ -259,7 +266,8 @@ class Sandbox:
                 tick=tick,
                 check=None,
             )
-        output = files.text(files.read(place, OUTPUT, before).data)
+        part = files.read(place, OUTPUT, before)
+        output = files.text(part.data)
         limited = list(seen.limited)
         if done.timed_out and not limited:
             limited.append(Limited("time", f"ended after {done.seconds:.0f} s"))
@@ -275,6 +283,7 @@ class Sandbox:
             seconds=done.seconds,
             peak=seen.peak,
             log=place,
+            cut=part.left_out > 0,
         )
 
     def show(
@@ -288,6 +297,8 @@ class Sandbox:
         done = self.run(command, _SHOWING, log="show.log", cwd=cwd, binds=binds)
         if not done.ok:
             raise BuildError(f"`{shlex.join(map(str, command[:4]))}` {done.why}")
+        if done.cut:
+            raise BuildError(f"`{shlex.join(map(str, command[:4]))}` printed too much to be read")
         return done.output
 
     def front_door(

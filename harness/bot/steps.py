@@ -99,6 +99,10 @@ class Steps:
 
             if not self._take("applies", patch.number, look):
                 return False
+            signed = self.answer.check("sign-off", patch.number)
+            if signed.fine:
+                author = self.shop.author(patch.commit)
+                settle(signed, manners.sign_off_faults(patch.mail, author))
             check = self.answer.check("paths", patch.number)
             if faults := manners.path_faults(patch.touches, self.shop.top):
                 settle(check, faults)

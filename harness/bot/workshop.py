@@ -37,6 +37,9 @@ _OBJECTS = Path("/objects")
 _CHECKPATCH = ("--strict", "--quiet", "--no-summary", "--terse", "--show-types", "--no-signoff")
 _IGNORED = "--ignore=UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES"
 _MOST_FAULTS = 20
+_UNREAD = ("make printed too much to be searched for warnings",)
+#: How long the names on one command line may be together; the kernel allows twice as much.
+_MOST_NAMES = 1 << 20
 #: A configuration that comes out as it was keeps its time: nothing is built again for it.
 _KEEP_TIME = 'if cmp -s "$1" "$2"; then touch -r "$2" "$1"; fi'
 
@@ -270,6 +273,10 @@ class Workshop:
         raw = self._git("diff-tree", "-r", "--raw", "--no-renames", "--no-commit-id", commits[0])
         return Found((), done.limited, log), commits[0], listed(raw)
 
+    def author(self, commit: str) -> str:
+        """Who wrote a commit, as git has it."""
+        return self._git("show", "--no-patch", "--format=%an <%ae>", commit).strip()
+
     def _leave(self, mail: Mail) -> str:
         """Put a mail where it can be read inside, so that git takes it for a single one."""
         name = f"{self._number(mail):04}.patch"
@@ -336,7 +343,8 @@ class Workshop:
         if not done.ok:
             return Found(self._why(done), done.limited, log)
         said = dict.fromkeys(each.line for each in self._complaints(done.output))
-        return Found(tuple(said)[:_MOST_FAULTS], done.limited, log)
+        faults = (*(_UNREAD if done.cut else ()), *said)
+        return Found(faults[:_MOST_FAULTS], done.limited, log)
 
     def objects(self, entries: Sequence[Touched]) -> tuple[str, ...]:
         """The object files of touched sources, as far as the kernel has them."""
@@ -348,6 +356,8 @@ class Workshop:
         ]
         if not names:
             return ()
+        if sum(map(len, names)) > _MOST_NAMES:
+            raise BuildError(f"{len(names)} sources are too many to be compiled by name.")
         script = 'for name; do if [ -f "$name" ]; then echo "$name"; fi; done'
         shown = self.sandbox.show(["sh", "-c", script, "sh", *names], cwd=self.paths.kernel)
         return tuple(line for line in shown.splitlines() if line in names)
@@ -362,7 +372,8 @@ class Workshop:
         done = self._make(self.kernel.command("W=1", *objects), COMPILE, log, "W=1")
         if not done.ok:
             return Found(self._why(done), done.limited, log), ()
-        return Found((), done.limited, log), self._complaints(done.output)
+        faults = _UNREAD if done.cut else ()
+        return Found(faults, done.limited, log), self._complaints(done.output)
 
     def _complaints(self, text: str) -> tuple[complaints.Complaint, ...]:
         return complaints.scan(text, self.roots)
@@ -449,4 +460,6 @@ class Workshop:
         done = self._run(git.command(*words), APPLY, "git.log", cwd=cwd)
         if not done.ok:
             raise check(f"`git {words[0]}` {done.why}: {done.output[-300:].strip()}")
+        if done.cut:
+            raise check(f"`git {words[0]}` printed too much to be read")
         return done.output
