@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import InfraError
 from harness.machine import standing
-from harness.machine.console import GuestGoneError, Marker
+from harness.machine.console import CommandResult, GuestGoneError, Marker
 from harness.machine.vm import BootError, Deadlines, Machine
 from harness.model import ROOT, VARIANTS, BuildPaths, Status
 from harness.run import session, testrun
@@ -37,6 +37,7 @@ class Guest:
     after: str = ""
     last_words: str = "reboot: Power down"
     leaks: tuple[str, ...] = ()
+    search: CommandResult | Exception = field(default_factory=lambda: CommandResult("", 0))
     unbootable: tuple[tuple[str, ...], ...] = ()
     report_tail: str = ""
     dies: str = ""
@@ -59,11 +60,14 @@ class FakeChannel:
         self.script = command.split("; ")[1].split()
         return Marker.new()
 
-    def run(self, command: str, _: float) -> None:
+    def run(self, command: str, _: float) -> CommandResult:
         if "kmemleak" not in command:
             raise TimeoutError
         for line in self.guest.leaks:
             self.log(line)
+        if isinstance(self.guest.search, Exception):
+            raise self.guest.search
+        return self.guest.search
 
     def log(self, line: str) -> None:
         with self.machine.console.open("a") as file:
@@ -496,6 +500,27 @@ def test_leaks_are_looked_for_where_the_kernel_can_find_them(guest: Guest, make:
         variant.close()
     assert not plain.strays
     assert {stray.kind for stray in debug.strays} == {"leak"}
+
+
+@pytest.mark.parametrize(
+    ("search", "why"),
+    [
+        (CommandResult("scan: Operation not permitted\n", 1), "Operation not permitted"),
+        (CommandResult("", 1), "exit status 1"),
+        (TimeoutError(), "it did not end"),
+        (GuestGoneError(), "the machine ended during it"),
+    ],
+)
+def test_a_search_for_leaks_that_was_not_made_has_not_found_none(
+    search: CommandResult | Exception, why: str, guest: Guest, make: Make
+) -> None:
+    guest.search = search
+    debug = make(*TEST.items, variant="debug")
+    assert statuses(debug, *TEST.items) == [Status.PASS] * len(TEST.items)
+    debug.close()
+    (stray,) = debug.strays
+    assert stray.kind == "leak"
+    assert why in stray.title
 
 
 def test_a_failure_comes_with_leads(guest: Guest, make: Make) -> None:

@@ -23,10 +23,13 @@ from harness.verdicts.splat import Splat
 from harness.verdicts.verdict import Ending, Evidence, Verdict
 
 _LEAKS = (
-    "leaks=/sys/kernel/debug/kmemleak; sleep 6; echo scan >$leaks; echo scan >$leaks; "
+    "leaks=/sys/kernel/debug/kmemleak; sleep 6; echo scan >$leaks && echo scan >$leaks && "
     'while IFS= read -r line; do echo "$line" >/dev/kmsg; done <$leaks'
 )
-"""Memory is no leak in its first five seconds, nor before two scans have missed it."""
+"""Memory is no leak in its first five seconds, nor before two scans have missed it.
+
+Once kmemleak has given up, as it does without memory of its own, it refuses to scan.
+"""
 
 _MAX_SPLATS = 50
 _ENDED = "the machine ended by itself"
@@ -197,6 +200,7 @@ class VariantSession:
         alive = vm.alive
         if alive and self._kernel.finds_leaks:
             self._look_for_leaks(vm)
+            alive = vm.alive
         failed = any(each.status not in verdict.FINE for each in self._verdicts.values())
         if not (failed and self._left(vm)):
             vm.end()
@@ -224,13 +228,21 @@ class VariantSession:
             self._vm = None
 
     def _look_for_leaks(self, vm: Vm) -> None:
-        """Have the kernel log which memory nobody refers to any more."""
+        """Have the kernel log which memory nobody refers to any more.
+
+        A search that was not made has found nothing, and is no proof that there is nothing.
+        """
         try:
-            vm.channel.run(_LEAKS, self._settings.deadlines.test)
+            done = vm.channel.run(_LEAKS, self._settings.deadlines.test)
+            why = (done.output.strip() or f"exit status {done.status}") if done.status else ""
         except GuestGoneError:
-            pass
+            why = "the machine ended during it"
         except TimeoutError:
-            self.notes.append("the search for leaked memory did not end")
+            why = "it did not end"
+        if why:
+            title = f"leaked memory could not be searched for: {verdict.shortened(why)}"
+            lines = (f"see {vm.machine.console}",)
+            self.strays += (Splat("leak", title, "shutdown", 1, lines),)
 
     def _after(self, vm: Vm, why: str = "") -> None:
         """Look for splats that no test has answered for: after the last test's end.
