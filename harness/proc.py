@@ -100,7 +100,7 @@ def run(
     started = time.monotonic()
     timed_out = False
     with _output(log) as sink:
-        with _holding() as held:
+        with holding() as held:
             child = _popen(
                 words,
                 cwd=cwd,
@@ -173,7 +173,7 @@ def spawn(
     """
     words = tuple(str(word) for word in argv)
     with _output(log) as sink:
-        with _holding() as held:
+        with holding() as held:
             child = _popen(
                 words,
                 cwd=cwd,
@@ -217,7 +217,7 @@ def stop(child: "subprocess.Popen[str]", grace: float = GRACE) -> None:
     Each signal is given `grace` seconds. The last one always goes out, since the
     leader's end says nothing about the rest of its group.
     """
-    with _holding():
+    with holding():
         for number in _ESCALATION:
             if child.poll() is not None:
                 break
@@ -278,11 +278,11 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _holding() -> Iterator[list[int]]:
+def holding() -> Iterator[list[int]]:
     """Keep the signals that unwind for later; yields those that came.
 
     Around the start of a child, which would be lost if we unwound before we knew it; and around
-    its end, which an impatient second Ctrl-C must not cut short.
+    its end and a report, which an impatient second Ctrl-C must not cut short.
     """
     held: list[int] = []
     if threading.current_thread() is not threading.main_thread():

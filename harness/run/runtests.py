@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import report
+from harness import proc, report
 from harness.errors import INTERRUPTED, UsageError
 from harness.machine import accel, debugger, shell, standing, vm
 from harness.model import ROOT, VARIANTS, BuildPaths
@@ -93,6 +93,8 @@ def main(argv: Sequence[str]) -> int:
     if options.list_only:
         return _list(options, suite, items)
     if not items:
+        if options.wishes.tap:
+            print("KTAP version 1\n1..0", flush=True)
         return 0
     if not options.wishes.tap:
         return test(options, suite, items, shard).exit_code
@@ -122,7 +124,8 @@ def _items(options: Options, suite: suites.Suite) -> dict[str, tuple[Item, ...]]
         return dict.fromkeys(suite.order(options.variants), chosen)
     last = failed.latest(options.wishes.reports, suite.name)
     items = failed.only(last, options.variants, chosen)
-    print(f"{last.say(items)}", flush=True)
+    # Standard output belongs to the results where these are asked for.
+    print(last.say(items), file=sys.stderr if options.wishes.tap else sys.stdout, flush=True)
     return {variant: items[variant] for variant in suite.order(tuple(items))}
 
 
@@ -205,44 +208,48 @@ def test(
     try:
         with _showing(folder) as viewers:
             outcome = _pytest(options, crew, *viewers)
+    except KeyboardInterrupt:
+        # While the machines were being ended: what they have done is reported all the same.
+        outcome = _INTERRUPTED
     finally:
         crew.kill()
-    if not crew.ran:
-        shutil.rmtree(folder)
-        return finish.Finished(_nothing_matched(options, outcome), (), "")
-    for outcomes in crew.outcomes():
-        suite.learn(outcomes)
-    report.point_to_latest(folder)
-    records = crew.records({name: report.read_manifest(BuildPaths.of(name)) for name in items})
-    histories = crew.rounds()
-    flaky = options.repeat > 1 and any(map(rounds.flakes, histories.values()))
-    code = exit_code(
-        outcome,
-        infra=any(record.error for record in records),
-        strays=flaky or any(record.strays for record in records) or _incomplete(records),
-    )
-    found = report.collect(
-        records,
-        suite=suite.name,
-        outcomes=suite.outcomes(),
-        accel=plan.accelerator,
-        cpus=options.cpus,
-        options=options.append,
-        started=started,
-        seconds=time.monotonic() - begin,
-        exit_code=code,
-        shard=shard,
-    )
-    every = {item for each in suite.tests for item in each.items}
-    whole = all(every <= {*record.verdicts} for record in records)
-    done = finish.finish(folder, found, options.wishes, baseline, whole=whole)
-    durations.learn(records)
-    print("\n".join(suite.conclude(folder)), flush=True)
-    for name, history in histories.items() if options.repeat > 1 else ():
-        print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)
-    print("\n".join(done.lines), end="\n" if done.lines else "", flush=True)
-    print(f"report: {files.shown(folder)}", flush=True)
-    return done
+    with proc.holding():
+        if not crew.ran:
+            shutil.rmtree(folder)
+            return finish.Finished(_nothing_matched(options, outcome), (), "")
+        for outcomes in crew.outcomes():
+            suite.learn(outcomes)
+        report.point_to_latest(folder)
+        records = crew.records({name: report.read_manifest(BuildPaths.of(name)) for name in items})
+        histories = crew.rounds()
+        flaky = options.repeat > 1 and any(map(rounds.flakes, histories.values()))
+        code = exit_code(
+            outcome,
+            infra=any(record.error for record in records),
+            strays=flaky or any(record.strays for record in records) or _incomplete(records),
+        )
+        found = report.collect(
+            records,
+            suite=suite.name,
+            outcomes=suite.outcomes(),
+            accel=plan.accelerator,
+            cpus=options.cpus,
+            options=options.append,
+            started=started,
+            seconds=time.monotonic() - begin,
+            exit_code=code,
+            shard=shard,
+        )
+        every = {item for each in suite.tests for item in each.items}
+        whole = all(every <= {*record.verdicts} for record in records)
+        done = finish.finish(folder, found, options.wishes, baseline, whole=whole)
+        durations.learn(records)
+        print("\n".join(suite.conclude(folder)), flush=True)
+        for name, history in histories.items() if options.repeat > 1 else ():
+            print("\n".join(f"{name}: {line}" for line in rounds.summary(history)), flush=True)
+        print("\n".join(done.lines), end="\n" if done.lines else "", flush=True)
+        print(f"report: {files.shown(folder)}", flush=True)
+        return done
 
 
 def recruit(options: Options, plan: Plan) -> Crew:
