@@ -41,8 +41,8 @@ def splat(kind: str) -> Splat:
     return Splat(kind, f"{kind}!", "boot", 1, (f"{kind}!",))
 
 
-def results(digest: str = HASH, *, edited: bool = False) -> Results:
-    made = {"series": {"hash": digest, "edited": edited}}
+def results(digest: str = HASH, *, edited: bool = False, exported: bool = True) -> Results:
+    made = {"series": {"hash": digest, "edited": edited, "exported": exported}}
     return Results(
         id="1",
         suite="krsi",
@@ -75,6 +75,8 @@ def test_runs_of_another_series_or_of_an_edited_one_prove_nothing() -> None:
     assert other == []
     assert proof.runs_of(results("another"), HASH) == ([], ["debug"])
     assert proof.runs_of(results(edited=True), HASH) == ([], ["debug"])
+    # Committed in build/tree, but `make patches` was not run.
+    assert proof.runs_of(results(exported=False), HASH) == ([], ["debug"])
 
 
 def test_the_page_says_of_each_prefix_what_was_seen() -> None:

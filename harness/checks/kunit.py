@@ -198,7 +198,14 @@ def _report(
         consoles=(kept,),
         verdicts=outcome.verdicts,
         strays=outcome.splats,
-        manifest={"series": {"hash": trees.state.series, "head": trees.kernel.head}},
+        manifest={
+            "series": {
+                "hash": trees.state.series,
+                "head": trees.kernel.head,
+                "edited": bool(trees.kernel.changes()),
+                "exported": not trees.developed,
+            }
+        },
     )
     found = report.collect(
         [record],

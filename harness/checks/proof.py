@@ -204,7 +204,7 @@ def runs_of(found: Results, digest: str) -> tuple[list[Run], list[str]]:
     """The runs in a results.json that are of the series with this hash, and the other kernels."""
     used, other = [], []
     for kernel in found.kernels:
-        if kernel.series.get("hash") != digest or kernel.series.get("edited"):
+        if not kernel.is_of(digest):
             other.append(kernel.variant)
             continue
         items = _parts(found.of(kernel.variant))

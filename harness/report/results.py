@@ -136,6 +136,12 @@ class Kernel:
         made = (self.manifest or {}).get("series")
         return made if isinstance(made, dict) else {}
 
+    def is_of(self, digest: str) -> bool:
+        """Whether it was built from the patches with this hash, and from nothing else."""
+        made = self.series
+        exported = not made.get("edited") and made.get("exported", True)
+        return made.get("hash") == digest and bool(exported)
+
 
 @dataclass(frozen=True)
 class Shard:

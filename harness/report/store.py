@@ -77,9 +77,8 @@ def patchsets(found: Results, folder: Path = _PATCHES) -> Mapping[str, str]:
     known = {}
     for kernel in found.kernels:
         applied = VARIANTS[kernel.variant].series if kernel.variant in VARIANTS else "?"
-        unchanged = kernel.series.get("hash") == ours and not kernel.series.get("edited")
         if applied == "none":
             known[kernel.variant] = ""
-        elif applied == "all" and unchanged:
+        elif applied == "all" and kernel.is_of(ours):
             known[kernel.variant] = theirs
     return known
