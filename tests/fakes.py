@@ -17,6 +17,7 @@ FILES = {
     "security/security.c": LINES,
     "security/bpf/hooks.c": "old hooks\n",
     "kernel/bpf/verifier.c": LINES,
+    "kernel/bpf/helpers.c": "BTF_ID(func, of_base)\n",
 }
 DEVELOPER = {
     "GIT_AUTHOR_NAME": "Ada Developer",

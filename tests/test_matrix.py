@@ -192,6 +192,17 @@ def test_all_builds_and_then_nothing(
     assert "matrix-net-n" not in more
 
 
+def test_what_the_base_names_in_vain_is_not_the_series_fault(
+    project: Project, machine: Callable[..., Path]
+) -> None:
+    names = ("of_base", "ours", "bpf_lsm_made_by_a_macro")
+    lines = [f"WARN: resolve_btfids: unresolved symbol {name}" for name in names]
+    machine(vmlinux="\n".join(f"echo '{line}'" for line in lines))
+    with pytest.raises(BuildError):
+        run(project, "plain")
+    assert report(project) == {"plain": lines[1:]}
+
+
 def test_one_failure_does_not_stop_the_others(
     project: Project, machine: Callable[..., Path]
 ) -> None:

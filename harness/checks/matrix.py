@@ -8,6 +8,7 @@ not stop the others.
 """
 
 import json
+import re
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ _KEYS = frozenset({"what", "config", "lost", "arch", *_FLAGS})
 _Layer = tuple[dict[str, str], dict[str, str]]
 _LLD = Need("lld-19", file=LLVM / "ld.lld")
 _SPARSE = Need("sparse", command="sparse")
+_WORD = re.compile(r"\w+")
+_UNRESOLVED = re.compile(r"resolve_btfids: unresolved symbol (\w+)")
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,18 @@ class Sources:
         listed = repo.out("diff", "--name-only", "-z", self.trees.state.base).split("\0")
         paths = {path for path in (*listed, *repo.changes()) if path}
         return tuple(sorted(path for path in paths if (repo.path / path).is_file()))
+
+    @cached_property
+    def unresolved(self) -> frozenset[str]:
+        """The BTF ids that the base lists by name and the series neither adds nor removes.
+
+        Some are of types and functions that are not there in every configuration.
+        """
+        repo, base = self.trees.kernel, self.trees.state.base
+        listed = repo.run("grep", "-hE", r"BTF_ID(_FLAGS)?\(", base, "--", "*.c", check=None).stdout
+        lines = repo.out("diff", "--unified=0", base).splitlines()
+        changed = "\n".join(line for line in lines if line.startswith(("+", "-")))
+        return frozenset(_WORD.findall(listed)) - frozenset(_WORD.findall(changed))
 
     @cached_property
     def base(self) -> Repo:
@@ -349,7 +364,13 @@ class _Builder:
         with watching(f"{self.entry.name}: kernel", log) as tick:
             image = (self.entry.arch.target,) if self.entry.boot else ()
             self.kernel.make("kernel", log, "vmlinux", *image, tick=tick)
-        return tuple(dict.fromkeys(each.line for each in complaints.of_log(self.kernel, log)))
+        found = complaints.of_log(self.kernel, log)
+        return tuple(dict.fromkeys(each.line for each in found if not self._of_base(each)))
+
+    def _of_base(self, complaint: complaints.Complaint) -> bool:
+        """Whether it is about a symbol of which only the base speaks."""
+        symbol = _UNRESOLVED.fullmatch(complaint.text)
+        return symbol is not None and symbol[1] in self.sources.unresolved
 
     def _warnings(self) -> tuple[str, ...]:
         """Compile the touched files anew; returns what is said about them and not the base."""
