@@ -122,6 +122,13 @@ def test_another_suite_and_kernel_are_in_the_command() -> None:
     assert failure.rerun == "./run_tests.py --suite clients --kernel debug 'a b'"
 
 
+def test_the_command_that_runs_it_again_is_the_one_that_was_noted() -> None:
+    again = "./run_tests.py --append lsm=yama --cpus 4 lsm_x"
+    item = replace(runs.item("lsm_x", "fail", variant="krsi"), again=again)
+    (failure,) = html.failures(runs.run(item), {})
+    assert failure.rerun == again
+
+
 def test_nothing_printed_becomes_markup() -> None:
     item = runs.item(
         f"lsm_x/{HOSTILE}",

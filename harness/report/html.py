@@ -255,7 +255,7 @@ def failures(found: Results, logs: Mapping[str, Sequence[Log]]) -> list[Failure]
                 item,
                 _WORDS[item.status],
                 which if found.rounds > 1 else "",
-                _rerun(found, item),
+                item.again or _rerun(found, item),
                 console,
                 log,
             )
