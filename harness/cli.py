@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import packages, proc
 from harness.checks import check, kunit, matrix, prefixes, proof, static
-from harness.errors import INTERRUPTED, KrsiError
+from harness.errors import INTERRUPTED, InfraError, KrsiError
 from harness.kernel import build
 from harness.machine import accel
 from harness.measure import build_bench
@@ -71,6 +71,9 @@ def main(argv: Sequence[str]) -> int:
     except KrsiError as error:
         print(f"krsi: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"krsi: {error.strerror}: {error.filename or 'output'}", file=sys.stderr)
+        return InfraError.exit_code
     except KeyboardInterrupt:
         print("krsi: interrupted; nothing is left running.", file=sys.stderr)
         return INTERRUPTED
@@ -395,11 +398,12 @@ def _clean(args: argparse.Namespace) -> int:
     """Delete the built variants and reports; sources, which may hold work, stay."""
     del args
     runs = ("bench", "bench-build", "check-vm", "reports", "series", "shell")
-    others = (*runs, "bot", "kunit", "man", "static")
+    others = (*runs, "bot", "kunit", "man", "static", "suite")
     gone: list[Path] = [_BUILD / name for name in (*VARIANTS, *others)]
     gone += sorted(_BUILD.glob("matrix-*"))
-    for path in gone:
-        if path.exists():
-            say(f"deleting {path}")
-            shutil.rmtree(path)
+    with build.exclusive(_BUILD):
+        for path in gone:
+            if path.exists():
+                say(f"deleting {path}")
+                shutil.rmtree(path)
     return 0

@@ -1,6 +1,7 @@
 """Every failure is one sentence on stderr and the right exit status."""
 
 import argparse
+import errno
 import os
 import signal
 import subprocess
@@ -89,7 +90,18 @@ def test_clean_leaves_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("krsi", "audit", "reports", "tree", "venv", "src-none"):
         (tmp_path / name).mkdir()
     assert cli._clean(argparse.Namespace()) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["src-none", "tree", "venv"]
+    assert {path.name for path in tmp_path.iterdir()} - {"lock"} == {"src-none", "tree", "venv"}
+
+
+def test_what_the_machine_refuses_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "build/x")
+
+    monkeypatch.setattr(build, "kernel", full)
+    assert cli.main(["kernel"]) == 4
+    assert capsys.readouterr().err == "krsi: No space left on device: build/x\n"
 
 
 def test_ctrl_c_in_make_leaves_no_child(tmp_path: Path) -> None:

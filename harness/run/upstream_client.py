@@ -7,7 +7,7 @@ kernel: its source is the client's, too, and it is built against each.
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from harness.kernel.build import (
     toolchain,
     tools_and_selftests,
 )
-from harness.kernel.kmake import fresh, replace
+from harness.kernel.kmake import Stamps, fresh, replace
 from harness.model import ROOT, VARIANTS, BuildPaths, Variant
 from harness.progress import say, watching
 from harness.run import upstream
@@ -80,7 +80,7 @@ def make(suite: upstream.Suite, variants: Sequence[str], build: Path = ROOT / "b
         modules = {}
         for variant in variants:
             jobs.append(job_of(VARIANTS[variant], build, base))
-            modules[variant] = _test_module(jobs[-1])
+            modules[variant] = _test_module(jobs[-1], locked=True)
     return Client(client.paths, modules)
 
 
@@ -111,8 +111,9 @@ def add_module(variant: str, build: Path = ROOT / "build") -> None:
         install(_test_module(job), job.paths.bin / f"{MODULE}.ko")
 
 
-def _test_module(job: Job) -> Path:
-    return module(job, MODULE, job.trees.tree.path / upstream.FOLDER / MODULE, "testmod")
+def _test_module(job: Job, *, locked: bool = False) -> Path:
+    origin = job.trees.tree.path / upstream.FOLDER / MODULE
+    return module(job, MODULE, origin, "testmod", locked=locked)
 
 
 def job_of(variant: Variant, build: Path, tools: Path) -> Job:
@@ -142,7 +143,7 @@ def _require_kernel(job: Job) -> None:
             raise BuildError(f"{why}: run 'make kernel VARIANT={name}'")
 
 
-def module(job: Job, name: str, origin: Path, label: str) -> Path:
+def module(job: Job, name: str, origin: Path, label: str, *, locked: bool = False) -> Path:
     """Build the module `name` for one kernel, if something has changed.
 
     Args:
@@ -150,6 +151,7 @@ def module(job: Job, name: str, origin: Path, label: str) -> Path:
         name: of the module.
         origin: the folder of its sources.
         label: what its folder, beside the kernel's, and its log are called.
+        locked: the caller holds the lock of a build.
     """
     _require_kernel(job)
     out = job.paths.root / label
@@ -159,9 +161,10 @@ def module(job: Job, name: str, origin: Path, label: str) -> Path:
         fingerprint.of_folder(origin),
         fingerprint.of_files(job.paths.root, [job.paths.vmlinux, job.paths.kernel / ".config"]),
     )
-    # Not the lock of a build: tests of one kernel run while another one is made.
-    with exclusive(job.request.build, f"{name}.lock"):
-        phase(job, label, key, [product], lambda: _build_module(job, name, origin, out))
+    # Tests of one kernel run while another one is made, unless the module is to be made first.
+    if not (Stamps(job.paths.root / "stamps.json").holds(label, key) and product.exists()):
+        with nullcontext() if locked else exclusive(job.request.build):
+            phase(job, label, key, [product], lambda: _build_module(job, name, origin, out))
     return product
 
 
