@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.verdicts import files
+
 #: Seconds between two plain lines where there is no terminal.
 PERIOD = 30.0
 _TAIL = 4096
@@ -51,7 +53,7 @@ def watching(phase: str, log: Path, period: float = PERIOD) -> Iterator[Callable
 
 
 def last_line(log: Path) -> str:
-    """The last complete line of a growing file; empty when there is none."""
+    """The last line of a growing file, harmless to a terminal; empty when there is none."""
     try:
         with log.open("rb") as file:
             file.seek(0, 2)
@@ -59,7 +61,7 @@ def last_line(log: Path) -> str:
             lines = file.read().decode("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return ""
-    return " ".join(lines[-1].split()) if lines else ""
+    return " ".join(files.text(lines[-1].encode()).split()) if lines else ""
 
 
 def _clock(started: float) -> str:

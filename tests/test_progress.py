@@ -14,6 +14,8 @@ from harness import progress
         ("  CC      mm/mmap.o\n", "CC mm/mmap.o"),
         ("one\n  LD   two", "LD two"),
         ("x" * 9000 + "\n  AR  end.a\n", "AR end.a"),
+        ("  1 %\r  2 %", "2 %"),
+        ("\x1b]0;mine\a\x1b[2Jdone\n", "�]0;mine��[2Jdone"),
     ],
 )
 def test_the_last_line(tmp_path: Path, text: str, line: str) -> None:

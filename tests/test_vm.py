@@ -155,9 +155,9 @@ def test_a_machine_boots_answers_and_ends(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_ends_while_booting(tmp_path: Path) -> None:
-    vng = fake_vng(tmp_path, "echo 'virtme: no such image'; exit 1")
-    with pytest.raises(BootError, match="no such image"), Vm(machine(tmp_path), DEADLINES, vng):
-        pass
+    vng = fake_vng(tmp_path, "printf 'virtme: \\033[2Jno such image\\n'; exit 1")
+    with pytest.raises(BootError, match=r"�\[2Jno such image"):
+        Vm(machine(tmp_path), DEADLINES, vng).__enter__()
 
 
 def test_a_kernel_that_hangs_while_booting(tmp_path: Path) -> None:

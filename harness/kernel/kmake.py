@@ -222,7 +222,10 @@ def load(path: Path) -> dict[str, object]:
     """
     if not path.exists():
         return {}
-    loaded = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        loaded = None
     if not isinstance(loaded, dict):
         raise InfraError(f"{path} is damaged: delete it.")
     return loaded

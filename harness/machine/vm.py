@@ -21,6 +21,7 @@ from harness.errors import InfraError
 from harness.machine import console
 from harness.machine.console import Channel, GuestGoneError, Marker
 from harness.model import ROOT, Life
+from harness.verdicts import files
 
 Accel = Literal["kvm", "tcg"]
 
@@ -385,7 +386,8 @@ def _group_exists(group: int) -> bool:
 
 def _last_words(text: str) -> str:
     """The last line that vng or QEMU printed, for a message."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = files.text(text.encode("utf-8", "replace")).splitlines()
+    lines = [line.strip() for line in said if line.strip()]
     return f" ({lines[-1]})" if lines else ""
 
 
