@@ -3,10 +3,9 @@
  * BPF LSM - Chains of programs
  *
  * A chain is the set of programs that a hook runs. It is a function of the
- * hook's type, made by the trampoline code of the JIT, that the hook's slot
- * calls directly: it saves the arguments, runs the programs in order and
- * returns what the first one said that was not zero. Nothing in here knows of
- * links, FDs or slots.
+ * hook's type, made by the JIT, that the hook's slot calls directly: it saves
+ * the arguments, runs the programs in order and returns what the first one said
+ * that was not zero. Nothing in here knows of links, FDs or slots.
  */
 
 #include <linux/bpf.h>

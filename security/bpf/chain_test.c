@@ -239,10 +239,20 @@ static void mixes_sleepable_programs(struct kunit *test)
 	retire(test, chain);
 }
 
+/* With one CPU there is nowhere to migrate to. */
+static int migration_disabled(void)
+{
+#ifdef CONFIG_SMP
+	return current->migration_disabled;
+#else
+	return 0;
+#endif
+}
+
 /* What is around the programs has to be left again, whoever decides. */
 static void leaves_no_trace(struct kunit *test)
 {
-	int preempt = preempt_count(), migration = current->migration_disabled;
+	int preempt = preempt_count(), migration = migration_disabled();
 	int trace = current->trc_reader_nesting;
 	struct chain_test *ct = test->priv;
 	struct bpf_lsm_chain *chain;
@@ -259,7 +269,7 @@ static void leaves_no_trace(struct kunit *test)
 	else
 		KUNIT_PROG_EXPECT_LOG(test, &ct->log, 1, 2, 3, 4);
 	KUNIT_EXPECT_EQ(test, preempt_count(), preempt);
-	KUNIT_EXPECT_EQ(test, current->migration_disabled, migration);
+	KUNIT_EXPECT_EQ(test, migration_disabled(), migration);
 	KUNIT_EXPECT_EQ(test, current->trc_reader_nesting, trace);
 	KUNIT_EXPECT_NULL(test, current->bpf_ctx);
 	KUNIT_EXPECT_FALSE(test, rcu_preempt_depth());

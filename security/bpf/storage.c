@@ -30,9 +30,6 @@
 
 DEFINE_BPF_STORAGE_CACHE(inode_cache);
 
-/* Whether there has ever been a map, and so may be a value. */
-DEFINE_STATIC_KEY_FALSE(bpf_inode_storage_key);
-
 /* For callers that know there to be room for us, see inode_map_alloc(). */
 static struct bpf_lsm_inode *blob_of(void *inode_security)
 {
@@ -164,7 +161,6 @@ static struct bpf_map *inode_map_alloc(union bpf_attr *attr)
 	if (!bpf_lsm_active)
 		return ERR_PTR(-EOPNOTSUPP);
 
-	static_branch_enable(&bpf_inode_storage_key);
 	return bpf_local_storage_map_alloc(attr, &inode_cache, false);
 }
 
