@@ -24,6 +24,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("run_tests.py: interrupted", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        proc.ignore_signals()
 
 
 if __name__ == "__main__":

@@ -266,6 +266,12 @@ def end_on_signals() -> None:
         signal.signal(number, unwind)
 
 
+def ignore_signals() -> None:
+    """Let nothing more unwind: all is done, and the exit status shall be what it has become."""
+    for number in _UNWINDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def which(name: str, path: str | None = None) -> Path | None:
     """The command's place on the PATH, or None."""
     found = shutil.which(name, path=path)

@@ -157,7 +157,8 @@ def _chunks(request: Request) -> Iterable[bytes]:
 def _one(request: Request, series: Series, base: workshop.Base, place: Path) -> int:
     """Check one series and leave its report, whatever comes in between."""
     started = time.monotonic()
-    shutil.rmtree(place / "logs", ignore_errors=True)
+    if (place / "report.json").exists():
+        shutil.rmtree(place / "logs", ignore_errors=True)
     answer = Answer.to(series, request.on)
     answer.base = str(base)
     answer.bounds = _bounds(request.disk)
