@@ -15,6 +15,7 @@
 #include <linux/btf.h>
 #include <linux/capability.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -40,6 +41,20 @@ static struct bpf_lsm_link *to_lsm_link(const struct bpf_link *link)
 	return container_of(link, struct bpf_lsm_link, member.tramp.link);
 }
 
+/*
+ * A CPU that goes offline waits for tasks that cannot leave it, and who changes
+ * a slot waits for the CPU. BPF_PROG_TYPE_SYSCALL programs, which can attach
+ * other programs, run in such tasks.
+ */
+static bool is_waited_for_by_hotplug(void)
+{
+#ifdef CONFIG_HOTPLUG_CPU
+	return current->migration_disabled;
+#else
+	return false;
+#endif
+}
+
 /**
  * bpf_lsm_may_change_policy - Whether a task may change what LSM programs do
  *
@@ -47,8 +62,9 @@ static struct bpf_lsm_link *to_lsm_link(const struct bpf_link *link)
  * program that does it could be loaded with. No token stands in for that.
  *
  * Context: May sleep. Asks an LSM hook, which may run any LSM program.
- * Return: 0, -EPERM without CAP_MAC_ADMIN in the initial user namespace, or
- * -EOPNOTSUPP if "bpf" is not an enabled LSM.
+ * Return: 0, -EPERM without CAP_MAC_ADMIN in the initial user namespace,
+ * -EOPNOTSUPP if "bpf" is not an enabled LSM, or -EDEADLK if the task cannot
+ * leave its CPU.
  */
 int bpf_lsm_may_change_policy(void)
 {
@@ -58,7 +74,7 @@ int bpf_lsm_may_change_policy(void)
 		pr_warn_once("LSM programs cannot be attached: \"bpf\" is not in the list of enabled LSMs (lsm=)\n");
 		return -EOPNOTSUPP;
 	}
-	return 0;
+	return is_waited_for_by_hotplug() ? -EDEADLK : 0;
 }
 
 static void bpf_lsm_link_release(struct bpf_link *link)
@@ -146,8 +162,9 @@ static const struct bpf_link_ops bpf_lsm_link_ops = {
  *
  * Context: May sleep.
  * Return: FD of the new link, or an error: -EPERM without CAP_MAC_ADMIN in the
- * initial user namespace, -EOPNOTSUPP if "bpf" is not an enabled LSM, -EINVAL
- * if the program is not one to attach, and those of bpf_lsm_hook_attach().
+ * initial user namespace, -EOPNOTSUPP if "bpf" is not an enabled LSM, -EDEADLK
+ * if it is a program that attaches, -EINVAL if the program is not one to attach,
+ * and those of bpf_lsm_hook_attach().
  */
 int bpf_lsm_link_attach(struct bpf_prog *prog, u64 cookie)
 {

@@ -9,7 +9,8 @@
  * missed a change of; a program that is not freed for the lack of a CPU; runs
  * that are counted twice, or for nobody; a verdict or a cookie that is another
  * one with blinded constants, or constants that are not blinded; a hook that
- * needs ftrace to be changed.
+ * needs ftrace to be changed; a program that attaches another one while a CPU
+ * that goes offline waits for it.
  *
  * LSM_TEST_ROUNDS in the environment says how often.
  */
@@ -342,10 +343,40 @@ out:
 	teardown();
 }
 
+/* A program stays on its CPU. If that goes offline, who changes a hook waits for
+ * it to be gone, and it waits for the program.
+ */
+static void from_program(void)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	struct lsm_environment *env;
+	int link;
+
+	if (!lsm_has_chains() || access(CPU_ONLINE, W_OK)) {
+		lsm_skip("this kernel changes hooks while CPUs go offline, or none can");
+		return;
+	}
+	env = lsm_environment__open_and_load();
+	if (!ASSERT_OK_PTR(env, "open_and_load"))
+		return;
+	env->bss->prog_fd = bpf_program__fd(env->progs.mix);
+	ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(env->progs.attach), &opts), "run");
+	ASSERT_EQ((int)opts.retval, -EDEADLK, "attach from a program");
+	ASSERT_EQ(lsm_load_attached(), 0, "programs in the hook");
+	link = attach_with_cookie(env->progs.mix);
+	if (ASSERT_OK_FD(link, "attach from user space")) {
+		check_mix(env);
+		close(link);
+	}
+	lsm_environment__destroy(env);
+}
+
 void serial_test_lsm_environment(void)
 {
 	if (test__start_subtest("hotplug"))
 		hotplug();
+	if (test__start_subtest("from_program"))
+		from_program();
 	if (test__start_subtest("stats_flip"))
 		stats_flip();
 	if (test__start_subtest("jit_harden"))

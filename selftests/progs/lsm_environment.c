@@ -13,6 +13,7 @@ char _license[] SEC("license") = "GPL";
 
 __u64 mixed;
 __u64 cookie;
+__u32 prog_fd;
 
 SEC("lsm/file_ioctl")
 int BPF_PROG(mix, struct file *file, unsigned int cmd, unsigned long arg)
@@ -24,4 +25,15 @@ int BPF_PROG(mix, struct file *file, unsigned int cmd, unsigned long arg)
 	if (mixed & 1)
 		return -EACCES;
 	return mixed & 2 ? -EBUSY : 0;
+}
+
+/* Attaches what its user could attach. */
+SEC("syscall")
+int attach(void *ctx)
+{
+	union bpf_attr attr = {};
+
+	attr.link_create.prog_fd = prog_fd;
+	attr.link_create.attach_type = BPF_LSM_MAC;
+	return bpf_sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
 }
