@@ -74,6 +74,16 @@ cgroup_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
 	}
 }
 
+/* For hooks whose objects have their inodes. */
+static const struct bpf_func_proto *
+inode_storage_proto(const struct bpf_prog *prog,
+		    const struct bpf_func_proto *proto)
+{
+	int hook = bpf_lsm_hook_find(prog->aux->attach_btf_id);
+
+	return bpf_lsm_hook_outlives_inode(hook) ? NULL : proto;
+}
+
 /*
  * IMA may have to read the whole file, hence sleeps. A program that may sleep is
  * one whose hook may, so there is no need to look at the hook as well.
@@ -148,9 +158,10 @@ bpf_lsm_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
 	case BPF_FUNC_spin_unlock:
 		return &bpf_spin_unlock_proto;
 	case BPF_FUNC_inode_storage_get:
-		return &bpf_inode_storage_get_proto;
+		return inode_storage_proto(prog, &bpf_inode_storage_get_proto);
 	case BPF_FUNC_inode_storage_delete:
-		return &bpf_inode_storage_delete_proto;
+		return inode_storage_proto(prog,
+					   &bpf_inode_storage_delete_proto);
 #ifdef CONFIG_NET
 	case BPF_FUNC_sk_storage_get:
 		return &bpf_sk_storage_get_proto;

@@ -124,6 +124,25 @@ bool bpf_lsm_hook_is_trusted(int id)
 }
 
 /**
+ * bpf_lsm_hook_outlives_inode - Whether a hook gets files without their inode
+ * @id: slot id of the hook
+ *
+ * A file that goes has dropped its reference, and points to where the inode was.
+ *
+ * Return: true if the inode may be gone.
+ */
+bool bpf_lsm_hook_outlives_inode(int id)
+{
+	switch (id) {
+	case LSM_SLOT_backing_file_free:
+	case LSM_SLOT_file_free_security:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/**
  * bpf_lsm_hook_is_sleepable - Whether programs of a hook may fault and sleep
  * @id: slot id of the hook
  *

@@ -16,6 +16,7 @@ int bpf_lsm_hook_find(u32 btf_id);
 const char *bpf_lsm_hook_refusal(int id);
 bool bpf_lsm_hook_is_bool(int id);
 bool bpf_lsm_hook_is_trusted(int id);
+bool bpf_lsm_hook_outlives_inode(int id);
 bool bpf_lsm_hook_is_sleepable(int id);
 bool bpf_lsm_hook_has_locked_sock(int id);
 bool bpf_lsm_hook_has_new_sock(int id);

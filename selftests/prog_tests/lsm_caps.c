@@ -119,6 +119,11 @@ static int try_extend_again(void)
 	return attach_extension(ext->progs.extend_lsm, skel->progs.prog_a);
 }
 
+static int try_extend_modify(void)
+{
+	return attach_extension(ext->progs.extend_modify, skel->progs.modify_by_opinion);
+}
+
 static int try_extend_filter(void)
 {
 	return attach_extension(ext->progs.extend_filter, skel->progs.filter);
@@ -194,6 +199,9 @@ static bool setup_extensions(void)
 	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_filter,
 							bpf_program__fd(skel->progs.filter),
 							"opinion"), "target filter") &&
+	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_modify,
+							bpf_program__fd(skel->progs.modify_by_opinion),
+							"opinion"), "target modify") &&
 	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.observe_lsm,
 							bpf_program__fd(skel->progs.prog_a),
 							"opinion"), "look at A") &&
@@ -421,6 +429,34 @@ out:
 	teardown();
 }
 
+/* What modifies the return value of a function that asks LSMs is extended. */
+static void extend_modify(void)
+{
+	int fd;
+
+	if (skip_unless_side_doors_are_shut())
+		return;
+	if (!setup_extensions())
+		goto out;
+	ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_extend_modify), -EPERM, "all others");
+	ASSERT_EQ(attempt_in_userns(try_extend_modify), -EPERM, "in a user namespace");
+	check_subsets(BIT(CAP_MAC_ADMIN), try_extend_modify);
+
+	link_fd = lsm_raw_tp_open(bpf_program__fd(skel->progs.modify_by_opinion));
+	if (!ASSERT_OK_FD(link_fd, "attach what modifies"))
+		goto out;
+	ASSERT_EQ(attempt_with(ALL_BUT_MAC_ADMIN, try_extend_modify), -EPERM, "while attached");
+	ASSERT_OK(call_hook(), "after the refusal");
+	fd = try_extend_modify();
+	if (!ASSERT_OK_FD(fd, "extend it"))
+		goto out;
+	ASSERT_EQ(call_hook(), -EACCES, "while extended");
+	close(fd);
+	ASSERT_OK(call_hook(), "after close");
+out:
+	teardown();
+}
+
 /* Load an extension of the main function of @target, which has to fail. */
 static void extend_main_of(const struct bpf_program *target, const char *why)
 {
@@ -601,6 +637,8 @@ void test_lsm_caps(void)
 		modify_return_of_others();
 	if (test__start_subtest("extend_lsm"))
 		extend_lsm();
+	if (test__start_subtest("extend_modify"))
+		extend_modify();
 	if (test__start_subtest("extend_main"))
 		extend_main();
 	if (test__start_subtest("extend_others"))

@@ -9,7 +9,8 @@
  * mount namespace ends; a module that can be unloaded while a program in a hook
  * may still call it, or never again; programs of a cgroup that keep running, or
  * keep their memory, when it has been removed while sockets and network
- * namespaces were coming and going in it, or that take those of others along.
+ * namespaces were coming and going in it, or that take those of others along; a
+ * reference to a task that is being made, which goes whatever holds it.
  *
  * LSM_TEST_KILL_ROUNDS, LSM_TEST_PIN_ROUNDS and LSM_TEST_EXIT_ROUNDS in the
  * environment say how often, LSM_TEST_SEED when processes are killed.
@@ -635,6 +636,39 @@ out:
 	remove_cgroup(STAYS);
 }
 
+/* task_to_be */
+
+/* A fork that fails frees its task, and does not look who refers to it. */
+static void task_to_be(void)
+{
+	int status;
+	pid_t pid;
+
+	if (!lsm_has_chains()) {
+		lsm_skip("this kernel gives references to tasks that may never run");
+		return;
+	}
+	skel = lsm_lifetime__open();
+	if (!ASSERT_OK_PTR(skel, "open"))
+		return;
+	bpf_program__set_autoload(skel->progs.acquire, true);
+	if (!ASSERT_OK(lsm_lifetime__load(skel), "load"))
+		goto out;
+	skel->bss->monitored_pid = getpid();
+	skel->links.acquire = bpf_program__attach_lsm(skel->progs.acquire);
+	if (!ASSERT_OK_PTR(skel->links.acquire, "attach"))
+		goto out;
+	pid = fork();
+	if (!pid)
+		_exit(7);
+	if (ASSERT_GT(pid, 0, "fork") && ASSERT_EQ(waitpid(pid, &status, 0), pid, "wait"))
+		ASSERT_EQ(status, W_EXITCODE(7, 0), "how it ended");
+	ASSERT_EQ(skel->bss->not_acquired, 1, "references that are refused");
+	ASSERT_EQ(skel->bss->acquired, 0, "references that are given");
+out:
+	teardown();
+}
+
 void test_lsm_lifetime(void)
 {
 	if (test__start_subtest("kill9"))
@@ -645,4 +679,6 @@ void test_lsm_lifetime(void)
 		module_unload();
 	if (test__start_subtest("netns_cgroup_exit"))
 		netns_cgroup_exit();
+	if (test__start_subtest("task_to_be"))
+		task_to_be();
 }

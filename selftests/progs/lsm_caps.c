@@ -59,6 +59,15 @@ int BPF_PROG(modify_security, struct task_struct *p)
 	return bpf_get_current_pid_tgid() >> 32 == monitored_pid ? -13 : 0;
 }
 
+/* This one has no opinion of its own. */
+SEC("fmod_ret/security_task_getsid")
+int BPF_PROG(modify_by_opinion, struct task_struct *p)
+{
+	if (bpf_get_current_pid_tgid() >> 32 != monitored_pid)
+		return 0;
+	return opinion(0) ? -13 : 0;
+}
+
 /* This one only looks. */
 SEC("fexit/security_task_getsid")
 int BPF_PROG(observe_security, struct task_struct *p, int ret)

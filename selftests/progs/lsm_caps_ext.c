@@ -19,6 +19,12 @@ int extend_filter(int nothing)
 	return 1;
 }
 
+SEC("freplace/opinion")
+int extend_modify(int nothing)
+{
+	return 1;
+}
+
 /* Looks at the same function. */
 SEC("fentry/opinion")
 int BPF_PROG(observe_lsm, int nothing)
