@@ -353,6 +353,7 @@ static bool setup(void)
 		return false;
 	opinion_id = btf__find_by_name_kind(bpf_object__btf(skel->obj), "opinion", BTF_KIND_FUNC);
 	bpf_program__set_autoload(ext->progs.extend_filter, false);
+	bpf_program__set_autoload(ext->progs.extend_modify, false);
 	bpf_program__set_autoload(ext->progs.observe_lsm, false);
 	if (!ASSERT_GT(opinion_id, 0, "opinion") ||
 	    !ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_lsm,
