@@ -15,7 +15,7 @@ from harness import proc
 from harness.bot import disk, limits, sandbox, watch
 from harness.bot.limits import Limits
 from harness.bot.sandbox import Bind, Outcome, Sandbox
-from harness.errors import InfraError
+from harness.errors import BuildError, InfraError
 
 MIB = 1 << 20
 FEW = Limits(
@@ -52,6 +52,20 @@ def test_a_command_works_and_leaves_what_it_made(box: Sandbox) -> None:
     assert done.output.split() == ["hello", str(box.uid), "/w"]
     assert done.limited == ()
     assert sh(box, "cat made").output == "hello\n"
+
+
+@needs_sandbox
+def test_what_is_too_long_to_be_kept_is_not_taken_for_all(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "OUTPUT", 1000)
+    done = sh(box, "seq 1000")
+    assert done.ok
+    assert done.cut
+    assert len(done.output) < 2000
+    assert not sh(box, "seq 10").cut
+    with pytest.raises(BuildError, match="too much to be read"):
+        box.show(["seq", "1000"])
 
 
 @needs_sandbox

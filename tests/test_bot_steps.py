@@ -7,7 +7,7 @@ import pytest
 
 from bot_fakes import FILES, MAKEFILE, Bench, unavailable
 from fakes import write_tree
-from harness.bot import manners, workshop
+from harness.bot import manners, sandbox, workshop
 from harness.bot.answer import Answer
 from harness.bot.mail import Mail, parse
 from harness.bot.manners import Touched
@@ -310,6 +310,29 @@ def test_a_build_that_hides_that_it_was_limited_has_failed_all_the_same(bench: B
     answer = bench.answer()
     assert failed(answer) == ["builds 1"]
     assert "disk" in met(answer)
+
+
+def test_a_warning_in_a_flood_is_no_pass(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out of an output may be what somebody wants to be left out."""
+    monkeypatch.setattr(sandbox, "OUTPUT", 4000)
+    head = "vmlinux bzImage: $(O)/kernel/one.o $(O)/kernel/two.o\n"
+    flood = "\t@seq 1000; echo kernel/one.c:1:1: warning: no; seq 1000\n"
+    bench.commit("kbuild: Flood", {"Makefile": MAKEFILE.replace(head, head + flood)})
+    answer = bench.answer()
+    assert failed(answer) == ["builds 1"]
+    assert "too much" in answer.check("builds", 1).details[0]
+    assert answer.exit_code == 3
+
+
+def test_more_sources_than_a_command_line_holds_are_a_fault(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workshop, "_MOST_NAMES", len("kernel/one.o"))
+    bench.commit("kernel: Change one", {"kernel/one.c": ONE + MORE})
+    bench.commit("kernel: Change two", {"kernel/one.c": ONE, "kernel/two.c": ONE.replace("one", "two") + MORE})
+    answer = bench.answer()
+    assert failed(answer) == ["builds 2"]
+    assert "too many" in answer.check("builds", 2).details[0]
 
 
 def test_who_signs_for_somebody_else_is_seen() -> None:
