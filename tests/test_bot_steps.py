@@ -329,7 +329,10 @@ def test_more_sources_than_a_command_line_holds_are_a_fault(
 ) -> None:
     monkeypatch.setattr(workshop, "_MOST_NAMES", len("kernel/one.o"))
     bench.commit("kernel: Change one", {"kernel/one.c": ONE + MORE})
-    bench.commit("kernel: Change two", {"kernel/one.c": ONE, "kernel/two.c": ONE.replace("one", "two") + MORE})
+    bench.commit(
+        "kernel: Change two",
+        {"kernel/one.c": ONE, "kernel/two.c": ONE.replace("one", "two") + MORE},
+    )
     answer = bench.answer()
     assert failed(answer) == ["builds 2"]
     assert "too many" in answer.check("builds", 2).details[0]

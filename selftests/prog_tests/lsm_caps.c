@@ -188,8 +188,11 @@ static bool setup(void)
 
 static bool setup_extensions(void)
 {
+	int modify;
+
 	if (!setup())
 		return false;
+	modify = bpf_program__fd(skel->progs.modify_by_opinion);
 	ext = lsm_caps_ext__open();
 	if (!ASSERT_OK_PTR(ext, "open extensions"))
 		return false;
@@ -199,8 +202,7 @@ static bool setup_extensions(void)
 	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_filter,
 							bpf_program__fd(skel->progs.filter),
 							"opinion"), "target filter") &&
-	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_modify,
-							bpf_program__fd(skel->progs.modify_by_opinion),
+	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.extend_modify, modify,
 							"opinion"), "target modify") &&
 	       ASSERT_OK(bpf_program__set_attach_target(ext->progs.observe_lsm,
 							bpf_program__fd(skel->progs.prog_a),
